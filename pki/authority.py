@@ -1,0 +1,134 @@
+"""CA certificates: self-signed roots, and the links by which one CA vouches for another."""
+
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+
+from pki.issue import (
+    BACKDATE,
+    Plan,
+    authority_key_identifier,
+    key_identifier,
+    make_plan,
+    whole_second,
+)
+
+MIN_YEARS, MAX_YEARS = 1, 10  # "Specify a value between 1 to 10." (manual)
+
+
+def plan_root(
+    subject: x509.Name,
+    key: CertificateIssuerPrivateKeyTypes,
+    *,
+    now: datetime,
+    years: int,
+    serial: int | None = None,
+) -> Plan:
+    """
+    Plan a CA certificate for `key`, to be signed by `key`.
+
+    It is valid from one hour before `now` until `years` * 365 days after it, to the second and in
+    UTC. It has no path length: the link to the next generation is signed by it.
+
+    Raises ValueError if `years` is not within 1 to 10, or if `now` has no time zone.
+
+    RFC 5280: validity 4.1.2.5, key identifier 4.2.1.2, key usage 4.2.1.3, constraints 4.2.1.9.
+    """
+    if not MIN_YEARS <= years <= MAX_YEARS:
+        raise ValueError(f"years must be {MIN_YEARS} to {MAX_YEARS}, not {years}")
+    now = whole_second(now)
+    public = key.public_key()
+    identifier = x509.SubjectKeyIdentifier.from_public_key(public)
+    builder = (
+        _ca_builder(subject, identifier)
+        .issuer_name(subject)
+        .public_key(public)
+        .not_valid_before(now - BACKDATE)
+        .not_valid_after(now + timedelta(days=365 * years))
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier),
+            critical=False,
+        )
+    )
+    return make_plan(builder, public, serial=serial)
+
+
+def plan_link(
+    certified: x509.Certificate,
+    *,
+    issuer: x509.Certificate,
+    now: datetime,
+    serial: int | None = None,
+) -> Plan:
+    """
+    Plan the certificate by which the CA `issuer` vouches for the CA `certified`.
+
+    It has the subject, public key and key identifier of `certified`, so that it stands in for its
+    self-signed certificate wherever `issuer` is trusted. It is valid while both are.
+
+    Raises ValueError if the two are never valid together after `now`, if one of them is no CA, if
+    `issuer` has a path length of 0 and so may certify no CA, or if `now` has no time zone.
+
+    RFC 4210, 4.4 (new-with-old and old-with-new); RFC 5280, 4.2.1.9 (path length).
+    """
+    now = whole_second(now)
+    _check_may_certify(issuer, certified)
+    starts = max(now - BACKDATE, certified.not_valid_before_utc, issuer.not_valid_before_utc)
+    ends = min(certified.not_valid_after_utc, issuer.not_valid_after_utc)
+    if ends <= now:
+        raise ValueError("One of the two CAs has expired, so neither can vouch for the other.")
+    identifier = key_identifier(certified)
+    public = certified.public_key()
+    if not isinstance(public, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+        raise ValueError("The CA has a key of a kind that cannot be certified.")
+    builder = (
+        _ca_builder(certified.subject, identifier)
+        .issuer_name(issuer.subject)
+        .public_key(public)
+        .not_valid_before(starts)
+        .not_valid_after(ends)
+        .add_extension(authority_key_identifier(issuer), critical=False)
+    )
+    return make_plan(builder, issuer.public_key(), serial=serial)
+
+
+def _check_may_certify(issuer: x509.Certificate, certified: x509.Certificate) -> None:
+    for certificate in (issuer, certified):
+        if not _constraints(certificate).ca:
+            raise ValueError("One of the two is not a CA, so there can be no link between them.")
+    if _constraints(issuer).path_length == 0:
+        raise ValueError("This CA may certify no other CA: its certificate has a path length of 0.")
+
+
+def _constraints(certificate: x509.Certificate) -> x509.BasicConstraints:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+    except x509.ExtensionNotFound:
+        return x509.BasicConstraints(ca=False, path_length=None)
+
+
+def _ca_builder(
+    subject: x509.Name, identifier: x509.SubjectKeyIdentifier
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(_CA_USAGE, critical=True)
+        .add_extension(identifier, critical=False)
+    )
+
+
+_CA_USAGE = x509.KeyUsage(
+    digital_signature=False,
+    key_encipherment=False,
+    content_commitment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)

@@ -1,0 +1,243 @@
+"""Certificate files: read them in whatever form they come, put them in order, judge them."""
+
+import ipaddress
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.hashes import MD5, SHA1, SHA256
+from cryptography.hazmat.primitives.serialization import pkcs7
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+
+from pki import keys, names
+
+MAX_FILE = 1024 * 1024  # bytes
+MAX_CERTIFICATES = 20
+# What reading a field of an odd certificate has been seen to raise.
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+# What is judged, in the words of the sentence that says it cannot be read.
+_FIELDS: dict[str, Callable[[x509.Certificate], object]] = {
+    "subject": lambda certificate: certificate.subject,
+    "issuer": lambda certificate: certificate.issuer,
+    "validity": lambda certificate: (
+        certificate.not_valid_before_utc,
+        certificate.not_valid_after_utc,
+    ),
+    "public key": lambda certificate: certificate.public_key(),
+    "signature algorithm": lambda certificate: certificate.signature_hash_algorithm,
+    "extensions": lambda certificate: certificate.extensions,
+}
+
+
+def load(data: bytes) -> list[x509.Certificate]:
+    """
+    Read the certificates in a file: PEM or DER, alone or many, or PKCS #7, by content.
+
+    Raises ValueError with a sentence: too large, too many, no certificate in it, or a broken one.
+    """
+    if len(data) > MAX_FILE:
+        raise ValueError("The file is larger than 1 MiB. Choose the certificate file.")
+    try:
+        found = _load(data)
+    except _UNREADABLE as error:
+        raise ValueError("The file holds no certificate that can be read.") from error
+    if not found:
+        raise ValueError("The file holds no certificate.")
+    if len(found) > MAX_CERTIFICATES:
+        raise ValueError(
+            f"The file holds {len(found)} certificates; a chain has at most {MAX_CERTIFICATES}."
+        )
+    return found
+
+
+def _load(data: bytes) -> list[x509.Certificate]:
+    if b"-----BEGIN PKCS7-----" in data:
+        return pkcs7.load_pem_pkcs7_certificates(data)
+    if b"-----BEGIN CERTIFICATE-----" in data:
+        return x509.load_pem_x509_certificates(data)
+    try:
+        return [x509.load_der_x509_certificate(data)]
+    except ValueError:
+        return pkcs7.load_der_pkcs7_certificates(data)
+
+
+def is_self_signed(certificate: x509.Certificate) -> bool:
+    """Say whether the certificate is signed by its own key."""
+    return certificate.subject == certificate.issuer and _is_signed_by(certificate, certificate)
+
+
+def _is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    if certificate.issuer != issuer.subject:
+        return False
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (InvalidSignature, *_UNREADABLE):
+        return False
+    return True
+
+
+def _check_readable(certificates: Sequence[x509.Certificate]) -> None:
+    """Raise ValueError with a sentence if a field that is judged cannot be read."""
+    for certificate in certificates:
+        for field, read in _FIELDS.items():
+            try:
+                read(certificate)
+            except _UNREADABLE as error:
+                raise ValueError(
+                    f"The {field} of a certificate in the file cannot be read. Its SHA-256 "
+                    f"fingerprint is {certificate.fingerprint(SHA256()).hex()}. "
+                    "Have it issued again."
+                ) from error
+
+
+def order(certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+    """
+    Return the chain in order: the certificate that signed no other first, its root last.
+
+    Raises ValueError with a sentence when two chains could be made, a certificate is left over or
+    cannot be read.
+    """
+    if not certificates:
+        raise ValueError("The file holds no certificate.")
+    _check_readable(certificates)
+    unique = list(dict.fromkeys(certificates))
+    issuers = {
+        issuer
+        for one in unique
+        for issuer in unique
+        if one != issuer and _is_signed_by(one, issuer)
+    }
+    leaves = [one for one in unique if one not in issuers]
+    if len(leaves) != 1:
+        raise ValueError(
+            "The file holds certificates of more than one chain. Keep the server's certificate, "
+            "its intermediates and their root, and nothing else."
+        )
+    chain = [leaves[0]]
+    while (following := _next(chain, unique)) is not None:
+        chain.append(following)
+    if len(chain) != len(unique):
+        raise ValueError("The file holds a certificate that does not belong to the chain.")
+    return chain
+
+
+def _next(
+    chain: list[x509.Certificate], certificates: list[x509.Certificate]
+) -> x509.Certificate | None:
+    last = chain[-1]
+    candidates = (one for one in certificates if one not in chain and _is_signed_by(last, one))
+    return next(candidates, None)
+
+
+def root_of(chain: Sequence[x509.Certificate]) -> x509.Certificate:
+    """Return the root of an ordered chain. Raises ValueError naming the issuer that is missing."""
+    _check_readable(chain[-1:])
+    last = chain[-1]
+    if not is_self_signed(last):
+        raise ValueError(_issuer_is_missing(last))
+    return last
+
+
+def check_server_chain(
+    chain: Sequence[x509.Certificate],
+    key: keys.PrivateKey | None,
+    *,
+    wanted: Sequence[str],
+    at: datetime,
+    roots: Sequence[x509.Certificate],
+) -> None:
+    """
+    Raise ValueError with a sentence unless the chain will do for a server at the time `at`.
+
+    `chain` is in order, leaf first; `wanted` are the DNS names and addresses it must be valid for.
+    The path is judged by cryptography.x509.verification (RFC 5280, 6), never by hand; the sizes of
+    keys and the hashes of signatures are checked besides, those of the root used included.
+    """
+    if not (chain and wanted and roots):
+        raise ValueError("A chain is judged for at least one name and against at least one root.")
+    _check_readable([*chain, *roots])
+    leaf, *others = chain
+    if key is not None and not keys.same_key(leaf, key):
+        raise ValueError("The private key does not belong to the server's certificate.")
+    for certificate in chain:
+        _check_strength(certificate, is_root=certificate in roots)
+    _check_times(chain, at)
+    for name in wanted:
+        try:
+            path = _verify(leaf, others, roots=roots, name=name, at=at)
+        except VerificationError as error:
+            raise ValueError(_why_refused(error, chain, roots=roots, name=name)) from error
+        _check_strength(path[-1], is_root=True)
+        _check_times(path, at)
+
+
+def _check_strength(certificate: x509.Certificate, *, is_root: bool) -> None:
+    name = names.display(certificate.subject)
+    if reason := keys.is_acceptable(certificate.public_key()):
+        raise ValueError(f"{name}: {reason}")
+    weak = isinstance(certificate.signature_hash_algorithm, MD5 | SHA1)
+    if weak and not is_root:
+        raise ValueError(f"{name} is signed with MD5 or SHA-1. Have it signed with SHA-256.")
+
+
+def _check_times(chain: Sequence[x509.Certificate], at: datetime) -> None:
+    for certificate in chain:
+        name = names.display(certificate.subject)
+        if at > certificate.not_valid_after_utc:
+            raise ValueError(f"{name} expired on {certificate.not_valid_after_utc:%d %b %Y}.")
+        if at < certificate.not_valid_before_utc:
+            raise ValueError(
+                f"{name} is valid only from {certificate.not_valid_before_utc:%d %b %Y}."
+            )
+
+
+def _verify(
+    leaf: x509.Certificate,
+    others: Sequence[x509.Certificate],
+    *,
+    roots: Sequence[x509.Certificate],
+    name: str,
+    at: datetime,
+) -> list[x509.Certificate]:
+    subject: x509.DNSName | x509.IPAddress = (
+        x509.IPAddress(ipaddress.ip_address(name)) if names.is_ip(name) else x509.DNSName(name)
+    )
+    verifier = PolicyBuilder().store(Store(list(roots))).time(at).build_server_verifier(subject)
+    return verifier.verify(leaf, [other for other in others if other not in roots])
+
+
+def _why_refused(
+    error: VerificationError,
+    chain: Sequence[x509.Certificate],
+    *,
+    roots: Sequence[x509.Certificate],
+    name: str,
+) -> str:
+    """Say in a sentence what the verifier found, as far as it can be said better than it does."""
+    if "no matching subjectAltName" in str(error):
+        return f"The server's certificate is not valid for {name}. Have it issued with that name."
+    last = chain[-1]
+    if last not in roots and not any(_is_signed_by(last, root) for root in roots):
+        if is_self_signed(last):
+            return (
+                f'The chain leads to "{names.display(last.subject)}", which is another CA than '
+                "the one expected. Use a chain that leads to it."
+            )
+        return _issuer_is_missing(last)
+    reason = str(error).removeprefix("validation failed: ").partition(" (encountered")[0]
+    return f"The chain is not accepted for {name}: {reason}."
+
+
+def _issuer_is_missing(last: x509.Certificate) -> str:
+    return (
+        f'The chain is not complete: the issuer "{names.display(last.issuer)}" is missing. '
+        "Add it to the file and upload again."
+    )
