@@ -1,0 +1,233 @@
+"""
+The agent's command line.
+
+Exit codes: 0 done, 1 something else, 2 wrong arguments, 3 no server answers, 4 another fingerprint,
+5 the server refuses, 6 no device is enrolled here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import os
+import platform
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from agent import loop, plan, serve, trust
+from agent.client import NoAnswer, Refused
+from agent.device import Device, can_authenticate
+from agent.enrol import (
+    Application,
+    EnrolmentError,
+    WrongFingerprint,
+    enrol,
+    enrol_pending,
+    pending,
+)
+from agent.home import Home, HomeError
+from agent.loop import Bell, Loop, log
+from agent.manifest import ManifestError
+from agent.state import Identity, NotEnrolled, State
+
+LOCK = "agent.lock"
+ROLES = ("content", "authentication")
+ENROL_AGAIN = 2.0  # seconds
+
+
+class AlreadyRunning(Exception):
+    """Another process runs this device; `pid` is its number, 0 if it only just started."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__("The agent runs already.")
+        self.pid = pid
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what the command line says; return the exit code."""
+    options = _parser().parse_args(argv)
+    try:
+        return int(options.command(options))
+    except KeyboardInterrupt:
+        return 1
+    except NoAnswer as error:
+        return _complain(error, 3)
+    except WrongFingerprint as error:
+        return _complain(error, 4)
+    except Refused as error:
+        return _complain(error, 5)
+    except NotEnrolled as error:
+        return _complain(error, 6)
+    except (EnrolmentError, HomeError, ManifestError, AlreadyRunning) as error:
+        return _complain(error, 1)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{place}{error.strerror or error}.", 1)
+
+
+def enrol_command(options: argparse.Namespace) -> int:
+    """Join a zone."""
+    roles = options.role or []
+    if "authentication" in roles and not can_authenticate():
+        raise EnrolmentError("The role authentication needs the cryptography package of Python.")
+    name = options.name or platform.node() or "device"
+    application = Application(
+        server=options.server.rstrip("/"),
+        key=options.key,
+        fingerprint=options.fingerprint,
+        name=name,
+        kind=options.kind,
+        dns_name=options.dns or name,
+        addresses=options.address or ["127.0.0.1"],
+        roles=roles,
+    )
+    identity = enrol(Home(options.home), application, loop.now)
+    print(f"{identity.name} has joined the zone {identity.zone} as {identity.device}.")
+    return 0
+
+
+def run_command(options: argparse.Namespace) -> int:
+    """Keep the device up to date, and serve what its roles are, until SIGTERM."""
+    home, bell = Home(options.home), Bell()
+    signal.signal(signal.SIGHUP, lambda *_: bell.ring())
+    with _only_one(home):
+        _enrol_if_pending(home, bell)
+        Identity.load(home)
+        home.repair()
+        running = Loop(Device(home, log=log, wake=bell.ring), bell)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: running.stop())
+        with _serving(running.device, options):
+            log(f"{running.device.identity.name} runs.")
+            running.run()
+        log(f"{running.device.identity.name} has stopped.")
+    return 0
+
+
+def _enrol_if_pending(home: Home, bell: Bell) -> None:
+    """Enrol as an installer wished, however long it takes until a server answers."""
+    while (facts := pending(home)) is not None:
+        try:
+            identity = enrol_pending(home, facts, loop.now)
+            log(f"{identity.name} has joined the zone {identity.zone}.")
+        except NoAnswer as error:
+            log(f"Not enrolled yet. {error}")
+            bell.sleep(ENROL_AGAIN)
+
+
+def refresh_command(options: argparse.Namespace) -> int:
+    """Refresh now: by the agent that runs, otherwise by this process."""
+    home = _home(options)
+    try:
+        with _only_one(home):
+            device = Device(home, log=log, wake=lambda: None)
+            device.refresh(loop.now)
+            while device.act(_due(device), now=device.server_time(loop.now())):
+                device.refresh(loop.now)
+    except AlreadyRunning as error:
+        if not error.pid:
+            raise
+        os.kill(error.pid, signal.SIGHUP)
+        print("The agent that runs refreshes now.")
+    return 0
+
+
+def status_command(options: argparse.Namespace) -> int:
+    """Print who this device is, what it trusts and how far it has come."""
+    home = _home(options)
+    identity, state = Identity.load(home), State.load(home)
+    print(f"Device   {identity.name} {identity.device}")
+    print(f"Zone     {identity.zone}, epoch {state.epoch}")
+    print(f"Roles    {', '.join(identity.roles) or 'none'}")
+    for fingerprint in trust.fingerprints(trust.current(home)):
+        print(f"Trusts   {fingerprint}")
+    print(f"Servers  {', '.join(state.servers)}")
+    if state.progress is not None:
+        progress = state.progress
+        print(f"Update   {progress.update}, attempt {progress.attempt}: {progress.state}")
+    return 0
+
+
+def _due(device: Device) -> plan.Step:
+    return plan.next_step(device.situation(), now=device.server_time(loop.now()))
+
+
+def _home(options: argparse.Namespace) -> Home:
+    home = Home(options.home)
+    Identity.load(home)
+    return home
+
+
+@contextlib.contextmanager
+def _only_one(home: Home) -> Iterator[None]:
+    """Be the only process that runs the device in `home`. Raises AlreadyRunning."""
+    with Path(home.path / LOCK).open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise AlreadyRunning(int(file.read() or 0)) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+@contextlib.contextmanager
+def _serving(device: Device, options: argparse.Namespace) -> Iterator[None]:
+    """Listen on the ports of the device's roles, if it has any."""
+    roles = device.identity.roles
+    ports = serve.ports_of(
+        device.home,
+        content=options.content_port if "content" in roles else None,
+        tls=options.tls_port if "authentication" in roles else None,
+        log=log,
+    )
+    address = options.address or device.identity.addresses[0]
+    thread = serve.ListenerThread(serve.Listener(address, ports))
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.stop()
+
+
+def _complain(problem: object, code: int) -> int:
+    print(problem, file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="agent", description="The agent of a zone's device.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    joining = _command(commands, "enrol", enrol_command)
+    joining.add_argument("--server", required=True, help="https://ADDRESS:7444")
+    joining.add_argument("--key", required=True, help="the registration key")
+    joining.add_argument("--fingerprint", required=True, help="SHA-256 of the zone's CA")
+    joining.add_argument("--name", help="default: the host's name")
+    joining.add_argument("--dns", help="DNS name, by default the name")
+    joining.add_argument("--address", action="append", help="IP address; may be repeated")
+    joining.add_argument("--kind", choices=("server", "workstation"), default="workstation")
+    joining.add_argument("--role", action="append", choices=ROLES, help="may be repeated")
+    running = _command(commands, "run", run_command)
+    running.add_argument("--address", help="to serve on, by default the device's first one")
+    running.add_argument("--content-port", type=int, default=serve.CONTENT_PORT)
+    running.add_argument("--tls-port", type=int, default=serve.TLS_PORT)
+    _command(commands, "refresh", refresh_command)
+    _command(commands, "status", status_command)
+    return parser
+
+
+def _command(commands: Any, name: str, command: Any) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=command.__doc__)
+    parser.add_argument("--home", required=True, help="the device's folder")
+    parser.set_defaults(command=command)
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,249 @@
+"""
+HTTPS calls to the zone's servers, and downloads of content over HTTP.
+
+Every call has a new connection, a timeout for each wait and one for all of it, and a cap on what is
+read. There is no session resumption: a resumed session would prove nothing about a certificate.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from agent.manifest import ManifestError, parse_object
+
+WAIT = 10.0  # seconds for one read or write
+WHOLE_CALL = 30.0
+WHOLE_DOWNLOAD = 600.0
+MAX_ANSWER = 256 * 1024
+CONTENT_PORT = 7481
+
+
+Name = tuple[tuple[tuple[str, str], ...], ...]
+Body = Callable[[str], "dict[str, Any]"]
+
+
+class NoAnswer(Exception):
+    """No server answered as it should. The text says which, and what happened."""
+
+
+class Untrusted(NoAnswer):
+    """The server showed a certificate that does not verify."""
+
+
+class Refused(Exception):
+    """The server understood and said no. The text is the server's sentence."""
+
+    def __init__(self, sentence: str, status: int, retry_after: float | None) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server said: its JSON, which server, its leaf's SHA-256 and that leaf's issuer."""
+
+    body: dict[str, Any]
+    server: str
+    peer: str
+    issuer: Name
+
+
+def trusting(anchors: bytes) -> ssl.SSLContext:
+    """Return a context that verifies servers by the roots in `anchors` (PEM) and nothing else."""
+    context = ssl.create_default_context(cadata=anchors.decode("ascii"))
+    # Python 3.13 lets a chain end below a root. A link in the trust file must not become an anchor.
+    context.verify_flags = ssl.VerifyFlags(context.verify_flags & ~0x80000)
+    return context
+
+
+def trusting_anyone() -> ssl.SSLContext:
+    """Return a context that verifies nothing: to fetch what is checked by its fingerprint."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def call(
+    server: str,
+    path: str,
+    *,
+    context: ssl.SSLContext,
+    body: Body | None = None,
+    token: str = "",
+) -> Answer:
+    """
+    Ask `server` (https://ADDRESS:PORT) for `path`: a POST of `body` if there is one, or a GET.
+
+    The body is made when the connection stands, from the SHA-256 of the leaf that was shown.
+
+    Raises NoAnswer, Untrusted if the certificate was the reason, and Refused for a status 4xx.
+    """
+    with _explained(server), _connected(server, context) as (connection, peer, issuer):
+        headers = {"Accept": "application/json", "Connection": "close"}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        if body is None:
+            connection.request("GET", path, headers=headers)
+        else:
+            headers["Content-Type"] = "application/json"
+            connection.request("POST", path, json.dumps(body(peer)), headers)
+        response = connection.getresponse()
+        data = _read_all(response)
+    return Answer(_understood(server, response, data), server, peer, issuer)
+
+
+def call_any(servers: Sequence[str], ask: Callable[[str], Answer]) -> Answer:
+    """
+    Return the first answer that `ask` gets from one of `servers`, tried in this order.
+
+    Raises NoAnswer with every server's reason; it is Untrusted if that was one of them.
+    """
+    reasons: list[NoAnswer] = []
+    for server in servers:
+        try:
+            return ask(server)
+        except NoAnswer as error:
+            reasons.append(error)
+    text = " ".join(str(reason) for reason in reasons) or "No server is known."
+    kind = Untrusted if any(isinstance(reason, Untrusted) for reason in reasons) else NoAnswer
+    raise kind(text)
+
+
+def probe(servers: Sequence[str], anchors: bytes) -> Answer:
+    """Return the answer of a server that verifies by `anchors` alone. Raises NoAnswer."""
+    context = trusting(anchors)
+    return call_any(servers, lambda server: call(server, "/device/ping", context=context))
+
+
+@contextlib.contextmanager
+def content(
+    source: str, sha256: str, *, seconds: float = WHOLE_DOWNLOAD
+) -> Iterator[http.client.HTTPResponse]:
+    """
+    Yield the content item as `source` (http://ADDRESS:PORT) sends it, within so many seconds.
+
+    Raises NoAnswer with the end of a sentence: "127.0.0.11 does not have it".
+    """
+    try:
+        parts = urlsplit(source)
+        host, port = parts.hostname or "", parts.port or CONTENT_PORT
+    except ValueError as error:
+        raise NoAnswer(f"{source} is not an address") from error
+    try:
+        with socket.create_connection((host, port), WAIT) as plain, _at_most(seconds, plain):
+            connection = _on_socket(plain, host, port)
+            connection.request("GET", f"/content/{sha256}", headers={"Connection": "close"})
+            response = connection.getresponse()
+            if response.status != 200:
+                raise NoAnswer(f"{host} {_content_reason(response.status)}")
+            yield response
+    except (OSError, http.client.HTTPException) as error:
+        raise NoAnswer(f"{host} did not answer") from error
+
+
+@contextlib.contextmanager
+def _connected(
+    server: str, context: ssl.SSLContext
+) -> Iterator[tuple[http.client.HTTPConnection, str, Name]]:
+    """Yield a connection over TLS, the leaf's SHA-256 and, if that was verified, its issuer."""
+    host, port = _host_and_port(server)
+    with socket.create_connection((host, port), WAIT) as plain:
+        tls = context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
+        with tls, _at_most(WHOLE_CALL, tls):
+            tls.do_handshake()
+            leaf = tls.getpeercert(binary_form=True) or b""
+            issuer: Any = (tls.getpeercert() or {}).get("issuer", ())
+            yield _on_socket(tls, host, port), hashlib.sha256(leaf).hexdigest(), issuer
+
+
+def _host_and_port(server: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(server)
+        scheme, host, port = parts.scheme, parts.hostname, parts.port
+    except ValueError:
+        scheme, host, port = "", None, None
+    if scheme != "https" or not host or not port:
+        raise NoAnswer(f"{server} is not an address like https://127.0.0.1:7444.")
+    return host, port
+
+
+def _on_socket(connected: socket.socket, host: str, port: int) -> http.client.HTTPConnection:
+    connection = http.client.HTTPConnection(host, port)
+    connection.sock = connected
+    return connection
+
+
+@contextlib.contextmanager
+def _at_most(seconds: float, connected: socket.socket) -> Iterator[None]:
+    """End the connection after so many seconds, however busily the other side drips."""
+    timer = threading.Timer(seconds, _hang_up, [connected])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _hang_up(connected: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(connected, socket.SHUT_RDWR)
+
+
+def _read_all(response: http.client.HTTPResponse) -> bytes:
+    data = response.read(MAX_ANSWER + 1)
+    if len(data) > MAX_ANSWER:
+        raise http.client.HTTPException(f"it sent more than {MAX_ANSWER} bytes")
+    if response.length:
+        raise http.client.HTTPException("it stopped in the middle of its answer")
+    return data
+
+
+@contextlib.contextmanager
+def _explained(server: str) -> Iterator[None]:
+    try:
+        yield
+    except ssl.SSLCertVerificationError as error:
+        raise Untrusted(
+            f"{server} shows a certificate that we do not trust ({error.verify_message})."
+        ) from error
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "strerror", None) or str(error) or "no answer"
+        raise NoAnswer(f"{server} did not answer ({reason}).") from error
+
+
+def _understood(server: str, response: http.client.HTTPResponse, data: bytes) -> dict[str, Any]:
+    if response.status == 204:
+        return {}
+    try:
+        body = parse_object(data)
+    except ManifestError as error:
+        if response.status == 200:
+            raise NoAnswer(f"{server} sent an answer that is not understood.") from error
+        body = {}
+    if response.status == 200:
+        return body
+    if 400 <= response.status < 500:
+        sentence = str(body.get("error") or f"{server} refused with status {response.status}.")
+        raise Refused(sentence, response.status, _seconds(response.getheader("Retry-After")))
+    raise NoAnswer(f"{server} answered with status {response.status}.")
+
+
+def _seconds(text: str | None) -> float | None:
+    return float(text) if text and text.isascii() and text.isdigit() else None
+
+
+def _content_reason(status: int) -> str:
+    return "does not have it" if status == 404 else f"answered with status {status}"

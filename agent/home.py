@@ -1,0 +1,379 @@
+"""
+The only writer of a server or device home: install, stage, arm, activate, clean up, retire.
+
+    security/        server.pem  what listeners load: the chain that is sent, and the key
+                     server.cer server.key ca.cert link.cer operation   what it is made of
+                     requested.der   a key whose first certificate is on its way
+                     trust-store/ALIAS.pem
+    remint-repo/     server.cer key.der ca.cert link.cer bridge.cer operation go-ahead.json
+    previous/        what was live before, until the old CA is retired
+    content-repo/    one file per content item, named by its SHA-256
+    zenworks-setup/  what this server offers for download
+    ca/ secrets/     keys, written through write_secret
+
+The chain that is sent is always the live certificates and then one link at most: from arming until
+the switch the bridge (the old CA, signed by the new one), after it the link (the new CA, signed by
+the old one). Every method may be killed anywhere and called again: see `journal`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from agent import content, files, journal, manifest, pairs, pem
+from agent.content import Source
+from agent.journal import Change
+
+SERVER_FOLDERS = (
+    "security/trust-store",
+    "remint-repo",
+    "previous",
+    "content-repo",
+    "zenworks-setup",
+    "ca",
+    "secrets",
+)
+_PARTS = ("server.cer", "server.key", "ca.cert", "link.cer", "operation")
+
+
+class HomeError(Exception):
+    """What was asked for does not fit what the home holds. The text is for the user."""
+
+
+@dataclass(frozen=True)
+class Live:
+    """The certificate that listeners show, and the operation it came with, if any."""
+
+    leaf_sha256: str
+    chain_pem: bytes
+    operation: str | None
+
+
+@dataclass(frozen=True)
+class Staged:
+    """The certificate that waits in remint-repo, without link or bridge."""
+
+    leaf_sha256: str
+    chain_pem: bytes
+    operation: str
+
+
+@dataclass(frozen=True)
+class GoAhead:
+    """The signed permission to switch at `activate_at` without asking anybody."""
+
+    operation: str
+    activate_at: datetime
+
+
+class Home:
+    """The home in the folder `path`. `make` it once; then any process may use it at any time."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.server_pem = self.path / "security" / "server.pem"
+
+    def make(self, *, folders: tuple[str, ...] = SERVER_FOLDERS) -> None:
+        """Make the home and its folders, for this user alone. What is there stays."""
+        for name in ("", *folders):
+            files.make_folder(self.path / name)
+
+    def repair(self) -> None:
+        """Finish or tidy up what a killed process left. For the start of whoever serves from it."""
+        with self._settled():
+            for folder in ("", *SERVER_FOLDERS, "security"):
+                files.clear_temporaries(self.path / folder)
+            if self._read("security/server.cer"):
+                self._make(Change())
+        content.clear_incoming(self.path / "content-repo")
+
+    def install(self, *, key_der: bytes, chain_pem: bytes, ca_pem: bytes) -> None:
+        """
+        Make a certificate live: the first one, or a fresh one on the same CA.
+
+        Raises HomeError if the key does not belong to the certificate.
+        """
+        with self._settled():
+            change = Change()
+            change.set("security/server.cer", self._check_pair(chain_pem, key_der))
+            change.set("security/server.key", pem.key(key_der))
+            change.set("security/ca.cert", ca_pem)
+            change.set("security/requested.der", None)
+            if self._read("security/ca.cert") != ca_pem:
+                change.set("security/link.cer", None)
+                change.set("security/operation", None)
+            self._make(change)
+
+    def current_key(self, make: Callable[[], bytes]) -> bytes:
+        """Return the DER key for which a certificate on the present CA is asked, made only once."""
+        with self._settled():
+            return self._key("security/requested.der", make, Change())
+
+    def future_key(self, operation: str, make: Callable[[], bytes]) -> bytes:
+        """
+        Return the DER key of this home for `operation`, made only once.
+
+        What another operation left in remint-repo is removed first. Raises HomeError if the
+        operation is live already.
+        """
+        with self._settled():
+            if self._text("security/operation") == operation:
+                raise HomeError("The certificate of this operation is in use already.")
+            change = Change()
+            if self._text("remint-repo/operation") != operation:
+                self._empty(change, "remint-repo")
+                change.set("remint-repo/operation", operation.encode())
+            return self._key("remint-repo/key.der", make, change)
+
+    def stage(
+        self,
+        operation: str,
+        *,
+        chain_pem: bytes,
+        ca_pem: bytes,
+        link_pem: bytes | None,
+        bridge_pem: bytes | None,
+    ) -> None:
+        """
+        Put the certificate of `operation` beside its key in remint-repo.
+
+        Does nothing if exactly this certificate is live already. Raises HomeError if there is no
+        key for the operation or it does not belong to the certificate.
+        """
+        with self._settled():
+            if self._is_live(operation, chain_pem):
+                return
+            key_der = self._read("remint-repo/key.der")
+            if key_der is None or self._text("remint-repo/operation") != operation:
+                raise HomeError("This server has no key for the certificate of this operation.")
+            change = Change()
+            change.set("remint-repo/server.cer", self._check_pair(chain_pem, key_der))
+            change.set("remint-repo/ca.cert", ca_pem)
+            change.set("remint-repo/link.cer", link_pem)
+            change.set("remint-repo/bridge.cer", bridge_pem)
+            self._make(change)
+
+    def arm(self, operation: str, go_ahead: bytes) -> None:
+        """
+        Keep the signed manifest `go_ahead`, and from now on send the bridge.
+
+        Does nothing if the operation is live already. Raises HomeError if it is not staged.
+        """
+        with self._settled():
+            if self._text("security/operation") == operation:
+                return
+            self._must_be_staged(operation)
+            change = Change()
+            change.set("remint-repo/go-ahead.json", go_ahead)
+            self._make(change)
+
+    def activate(self, operation: str) -> bool:
+        """
+        Put the staged certificate to use; return whether that was done now.
+
+        False means that it was in use already. Raises HomeError if it is not staged.
+        """
+        with self._settled():
+            if self._text("security/operation") == operation:
+                return False
+            self._must_be_staged(operation)
+            change = Change()
+            for name in _PARTS:
+                change.set(f"previous/{name}", self._read(f"security/{name}"))
+            for name in ("server.cer", "ca.cert", "link.cer"):
+                change.set(f"security/{name}", self._read(f"remint-repo/{name}"))
+            key_der = self._read("remint-repo/key.der") or b""
+            change.set("security/server.key", pem.key(key_der))
+            change.set("security/operation", operation.encode())
+            self._empty(change, "remint-repo")
+            self._make(change)
+            return True
+
+    def retire(self) -> None:
+        """Forget the old CA: send no link any more, and keep nothing of what was live before."""
+        with self._settled():
+            change = Change()
+            change.set("security/link.cer", None)
+            self._empty(change, "previous")
+            self._make(change)
+
+    def clean(self, operation: str | None) -> None:
+        """Remove from remint-repo what `operation`, or with None any operation, left there."""
+        with self._settled():
+            if operation is None or self._text("remint-repo/operation") == operation:
+                change = Change()
+                self._empty(change, "remint-repo")
+                self._make(change)
+
+    def live(self) -> Live | None:
+        """Return what listeners show, None before the first certificate."""
+        with self._settled():
+            sent = self._read("security/server.pem")
+            if sent is None:
+                return None
+            chain = pem.join(pem.split(sent))
+            return Live(pem.fingerprint(chain), chain, self._text("security/operation"))
+
+    def staged(self) -> Staged | None:
+        """Return the certificate in remint-repo, None if there is none (there may be a key)."""
+        with self._settled():
+            chain = self._read("remint-repo/server.cer")
+            operation = self._text("remint-repo/operation")
+            if chain is None or operation is None:
+                return None
+            return Staged(pem.fingerprint(chain), chain, operation)
+
+    def armed(self, update_key: bytes) -> GoAhead | None:
+        """
+        Return the go-ahead for what is staged if it is signed with the pinned `update_key`.
+
+        Its expiry does not count: a server that was cut off after arming switches nevertheless.
+        """
+        with self._settled():
+            envelope = self._read("remint-repo/go-ahead.json")
+            operation = self._text("remint-repo/operation")
+        if envelope is None:
+            return None
+        try:
+            update = manifest.read(envelope, update_key).update
+        except manifest.ManifestError:
+            return None
+        if update is None or not update.armed or update.operation != operation:
+            return None
+        return GoAhead(update.operation, update.activate_at)
+
+    def set_anchors(self, anchors: list[bytes]) -> None:
+        """Let the trust store hold exactly these CAs of the zone; other aliases stay."""
+        wanted = {f"zone-ca-{pem.fingerprint(anchor)[:16]}.pem": anchor for anchor in anchors}
+        with self._settled():
+            change = Change()
+            for name, anchor in wanted.items():
+                change.set(f"security/trust-store/{name}", anchor)
+            for path in self._anchor_files():
+                if path.name not in wanted:
+                    change.set(f"security/trust-store/{path.name}", None)
+            self._make(change)
+
+    def anchors(self) -> list[bytes]:
+        """Return the CAs of the zone in the trust store, as PEM."""
+        with self._settled():
+            return [path.read_bytes() for path in self._anchor_files()]
+
+    def add_content(self, sha256: str, source: Source, *, size: int | None = None) -> int:
+        """Copy `source` into content-repo; return its size. Raises ContentError: see `content`."""
+        return content.add(self.path / "content-repo", sha256, source, size=size)
+
+    def has_content(self, sha256: str) -> bool:
+        """Return whether the content item is here, complete."""
+        return self._content_path(sha256).is_file()
+
+    def open_content(self, sha256: str) -> BinaryIO:
+        """Open the content item for reading. Raises FileNotFoundError."""
+        return self._content_path(sha256).open("rb")
+
+    def drop_content(self, sha256: str) -> None:
+        """Remove the content item if it is here."""
+        files.remove(self._content_path(sha256))
+
+    def content_items(self) -> list[str]:
+        """Return the checksums of all content items that are here."""
+        found = (self.path / "content-repo").glob("?" * 64)
+        return sorted(path.name for path in found)
+
+    def write_file(self, relative: str, data: bytes, mode: int = 0o644) -> None:
+        """Let the file `relative` to the home hold `data`; written only if it does not yet."""
+        path = self._inside(relative)
+        with self._settled():
+            if files.read(path) != data:
+                files.make_folder(path.parent)
+                files.write(path, data, mode)
+
+    def write_secret(self, relative: str, data: bytes) -> None:
+        """Replace the file `relative` to the home, readable by this user alone."""
+        self.write_file(relative, data, 0o600)
+
+    def read_file(self, relative: str) -> bytes | None:
+        """Return what the file `relative` to the home holds, None if there is none."""
+        return files.read(self._inside(relative))
+
+    def remove_file(self, relative: str) -> None:
+        """Remove the file `relative` to the home if it is there."""
+        with self._settled():
+            files.remove(self._inside(relative))
+
+    @contextlib.contextmanager
+    def _settled(self) -> Iterator[None]:
+        """Hold the home's lock, after any change that was left half made has been finished."""
+        with files.locked(self.path / "lock"):
+            journal.finish(self.path)
+            yield
+
+    def _make(self, change: Change) -> None:
+        """Make the change, and let server.pem be what follows from the other files."""
+        sent = [self._after(change, "security/server.cer"), self._link_sent(change)]
+        key = self._after(change, "security/server.key")
+        if sent[0] and key:
+            change.set("security/server.pem", pem.join([*filter(None, sent), key]))
+        journal.make(change, self.path)
+
+    def _link_sent(self, change: Change) -> bytes | None:
+        bridge = self._after(change, "remint-repo/bridge.cer")
+        if bridge and self._after(change, "remint-repo/go-ahead.json"):
+            return bridge
+        return self._after(change, "security/link.cer")
+
+    def _after(self, change: Change, name: str) -> bytes | None:
+        return change.contents[name] if name in change.contents else self._read(name)
+
+    def _key(self, name: str, make: Callable[[], bytes], change: Change) -> bytes:
+        key = self._after(change, name)
+        if key is None:
+            key = make()
+            change.set(name, key)
+            self._make(change)
+        return key
+
+    def _empty(self, change: Change, folder: str) -> None:
+        for path in (self.path / folder).glob("*"):
+            change.set(f"{folder}/{path.name}", None)
+
+    def _check_pair(self, chain_pem: bytes, key_der: bytes) -> bytes:
+        try:
+            return pairs.check(chain_pem, key_der, folder=self.path)
+        except pairs.PairError as error:
+            raise HomeError(str(error)) from error
+
+    def _is_live(self, operation: str, chain_pem: bytes) -> bool:
+        live = self._read("security/server.cer")
+        if live is None or self._text("security/operation") != operation:
+            return False
+        return pem.fingerprint(live) == pem.fingerprint(chain_pem)
+
+    def _must_be_staged(self, operation: str) -> None:
+        complete = all(self._read(f"remint-repo/{name}") for name in ("server.cer", "key.der"))
+        if not complete or self._text("remint-repo/operation") != operation:
+            raise HomeError("The future certificate of this operation is not on this server.")
+
+    def _anchor_files(self) -> list[Path]:
+        return sorted((self.path / "security/trust-store").glob("zone-ca-*.pem"))
+
+    def _content_path(self, sha256: str) -> Path:
+        return content.path_of(self.path / "content-repo", sha256)
+
+    def _inside(self, relative: str) -> Path:
+        path = self.path / relative
+        if ".." in path.parts or path == self.path or not path.is_relative_to(self.path):
+            raise HomeError(f"{relative} is not inside the home.")
+        return path
+
+    def _read(self, name: str) -> bytes | None:
+        return files.read(self.path / name)
+
+    def _text(self, name: str) -> str | None:
+        data = self._read(name)
+        return None if data is None else data.decode()

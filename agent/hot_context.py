@@ -1,0 +1,67 @@
+"""
+TLS with a certificate that may be exchanged at any time, without losing a handshake.
+
+The listener's own context never holds a certificate. At each handshake it hands over to one that
+was built from server.pem and is built again when the file has changed. (Loading a chain into a
+context that is in use makes handshakes fail.)
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+class HotContext:
+    """`context` is for the listener; it shows what the file `path` (chain and key) holds now."""
+
+    def __init__(self, path: Path, *, log: Callable[[str], None]) -> None:
+        self.path = path
+        self.log = log
+        self.context = _new_context()
+        self.context.sni_callback = self._choose
+        self._current: ssl.SSLContext | None = None
+        self._seen: tuple[int, int, int] | None = None
+
+    def current(self) -> ssl.SSLContext | None:
+        """Return the context with the newest pair that could be read, None if there was none."""
+        seen = self._look()
+        if seen is not None and seen != self._seen:
+            self._seen = seen
+            self._load()
+        return self._current
+
+    def _look(self) -> tuple[int, int, int] | None:
+        try:
+            status = self.path.stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns, status.st_size
+
+    def _load(self) -> None:
+        context = _new_context()
+        try:
+            context.load_cert_chain(self.path)
+        except (OSError, ValueError) as error:
+            self.log(f"{self.path.name} cannot be used, the last good one stays ({error}).")
+        else:
+            self._current = context
+
+    def _choose(self, connection: Any, name: str | None, listener: ssl.SSLContext) -> int | None:
+        context = self.current()
+        if context is None:
+            return int(ssl.ALERT_DESCRIPTION_INTERNAL_ERROR)
+        connection.context = context
+        return None
+
+
+def _new_context() -> ssl.SSLContext:
+    """Return a server's context without session tickets: a ticket would outlive the certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
+    context.set_alpn_protocols(["http/1.1"])
+    return context

@@ -1,0 +1,39 @@
+"""The agent as one file that Python runs (a zipapp). The same sources give the same bytes."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+from agent import files
+
+NAME = "agent.pyz"
+LEFT_OUT = {"satellite.py"}  # needs packages that are not in the file
+SHEBANG = b"#!/usr/bin/env python3\n"
+START = b"from agent.__main__ import main\n\nraise SystemExit(main())\n"
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest time a zip knows
+
+
+def build(target: Path) -> Path:
+    """Write the zipapp to `target` and return that. Raises OSError."""
+    files.write(target, contents(), 0o755)
+    return target
+
+
+def contents() -> bytes:
+    """Return the zipapp."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        _add(archive, "__main__.py", START)
+        for source in sorted(Path(__file__).parent.glob("*.py")):
+            if source.name not in LEFT_OUT:
+                _add(archive, f"agent/{source.name}", source.read_bytes())
+    return SHEBANG + buffer.getvalue()
+
+
+def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    entry = zipfile.ZipInfo(name, _EPOCH)
+    entry.external_attr = 0o644 << 16
+    entry.create_system = 3
+    archive.writestr(entry, data)
