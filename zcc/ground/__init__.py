@@ -1,0 +1,1 @@
+"""Shared ground of the applications. It imports none of them."""

@@ -1,0 +1,174 @@
+"""The processes of one Primary Server, as functions that return when the process is to end."""
+
+import asyncio
+import logging
+import os
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from celery.beat import ScheduleEntry, Scheduler, SchedulingError
+from django.core.wsgi import get_wsgi_application
+from gunicorn.app.base import BaseApplication
+
+from agent import serve
+from zcc.celery import app as celery_app
+from zcc.ground import here
+from zcc.processes import tls, tree
+
+logger = logging.getLogger(__name__)
+
+CONSOLE_PORT = 7443
+DEVICE_PORT = 7444
+SETUP_PORT = 7480
+CONTENT_PORT = 7481
+
+THREADS = 64  # with 32, as many clients stuck in a handshake held everyone up until its timeout
+TASKS_AT_ONCE = 4
+
+
+def pem(name: str) -> Path:
+    """Return the file with the chain and key that the listeners of server `name` load."""
+    return here.zcc_home() / "servers" / name / "security" / "server.pem"
+
+
+def console(identity: here.Identity) -> None:
+    """Serve the console over HTTPS."""
+    hot = tls.HotContext(pem(identity.name), tls.for_threads)
+    serve_wsgi(host=identity.address, port=CONSOLE_PORT, hot=hot)
+
+
+def serve_wsgi(*, host: str, port: int, hot: tls.HotContext) -> None:
+    """Serve Django over HTTPS with the certificate that is current."""
+    Console(
+        bind=f"{host}:{port}",
+        worker_class="gthread",
+        workers=1,
+        threads=THREADS,
+        worker_connections=1000,
+        keepalive=15,
+        timeout=60,
+        graceful_timeout=3,
+        certfile=str(hot.path),  # read by nobody; it makes gunicorn speak TLS
+        ssl_context=lambda _config, _default: hot.current(),
+        do_handshake_on_connect=False,
+        control_socket_disable=True,
+        preload_app=True,
+        post_fork=lambda _server, worker: tree.die_with_parent(worker.ppid),
+        errorlog="-",
+        loglevel="warning",
+    ).run()
+
+
+class Console(BaseApplication):  # type: ignore[misc]
+    """Gunicorn with its settings given as arguments."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set gunicorn's options; it calls this."""
+        for name, value in self.options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """Return the application; gunicorn calls this."""
+        return get_wsgi_application()
+
+
+class ImpatientLoop(asyncio.SelectorEventLoop):
+    """An event loop that gives up on a TLS handshake after seconds instead of a minute."""
+
+    async def create_server(self, *args: Any, **kwargs: Any) -> Any:
+        """Listen, with a limit for the handshake if there is one."""
+        if kwargs.get("ssl") is not None:
+            kwargs.setdefault("ssl_handshake_timeout", tls.HANDSHAKE_TIMEOUT)
+        return await super().create_server(*args, **kwargs)
+
+
+def device_api(identity: here.Identity) -> None:
+    """Serve what devices call, over HTTPS."""
+    serve_asgi(
+        "zcc.device_api:app",
+        host=identity.address,
+        port=DEVICE_PORT,
+        hot=tls.HotContext(pem(identity.name), tls.for_asyncio),
+    )
+
+
+def serve_asgi(application: Any, *, host: str, port: int, hot: tls.HotContext) -> None:
+    """Serve an ASGI application over HTTPS with the certificate that is current."""
+
+    def context(_config: uvicorn.Config, _default: Callable[[], Any]) -> ssl.SSLContext:
+        return tls.follow(hot)
+
+    config = uvicorn.Config(
+        application,
+        host=host,
+        port=port,
+        http="h11",
+        ws="none",
+        ssl_context_factory=context,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=2,
+        backlog=1024,
+        access_log=False,
+        server_header=False,
+        log_config=None,
+        log_level="warning",
+    )
+    with asyncio.Runner(loop_factory=ImpatientLoop) as runner:
+        runner.run(uvicorn.Server(config).serve())
+
+
+def listener(identity: here.Identity) -> None:
+    """Serve `/zenworks-setup` and content, without Django and without TLS."""
+    home = here.zcc_home() / "servers" / identity.name
+    ports = ["--setup", str(SETUP_PORT), "--content", str(CONTENT_PORT)]
+    serve.main(["--home", str(home), "--address", identity.address, *ports])
+
+
+def worker(identity: here.Identity) -> None:
+    """Carry out tasks: those of the zone, and those that only this server can do."""
+    process = celery_app.Worker(
+        hostname=f"worker@{identity.name}",
+        queues=["zone", identity.queue],
+        pool="threads",
+        concurrency=TASKS_AT_ONCE,
+        loglevel="INFO",
+        without_gossip=True,
+        without_mingle=True,
+        quiet=True,
+    )
+    process.start()
+    raise SystemExit(process.exitcode)
+
+
+def beat(identity: here.Identity) -> None:
+    """
+    Send a tick each second.
+
+    The schedule is in memory: its one entry is due at once after a start, so there is nothing that
+    a kill -9 could damage.
+    """
+    celery_app.Beat(scheduler_cls=Ticker, loglevel="INFO", quiet=True).run()
+
+
+class Ticker(Scheduler):  # type: ignore[misc]
+    """Celery's scheduler, with one line where it would write two tracebacks a second."""
+
+    def apply_entry(self, entry: ScheduleEntry, producer: Any = None) -> None:
+        """Send what is due; the next tick makes good for one that was not sent."""
+        try:
+            self.apply_async(entry, producer=producer, advance=False)
+        except SchedulingError as error:
+            logger.warning("%s", error)
+
+
+def run(part: Callable[[here.Identity], None], identity: here.Identity) -> None:
+    """Run a part as the server `identity`."""
+    os.environ[here.VARIABLE] = identity.name
+    part(identity)

@@ -1,0 +1,9 @@
+"""The console as a WSGI application, for a server other than the supervisor's own."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "zcc.settings")
+
+application = get_wsgi_application()
