@@ -1,0 +1,9 @@
+"""The Django application `devices`."""
+
+from django.apps import AppConfig
+
+
+class DevicesConfig(AppConfig):
+    """Registers `devices`."""
+
+    name = "devices"

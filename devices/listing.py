@@ -1,0 +1,163 @@
+"""The devices list: what its address asks for, turned into a fixed number of queries."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from django.db.models import BooleanField, Count, ExpressionWrapper, Q, QuerySet, Value
+from django.db.models.functions import Coalesce
+
+from devices.models import Device, Kind
+from zcc.ground import paging
+
+# A device never heard of sorts as the one silent for longest.
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+FOLDERS = {
+    "": ("All", list(Kind)),
+    "servers": ("Servers", [Kind.PRIMARY_SERVER, Kind.SERVER]),
+    "workstations": ("Workstations", [Kind.WORKSTATION]),
+    "mobile": ("Mobile Devices", [Kind.MOBILE]),
+    "retired": ("Retired", list(Kind)),
+}
+ROLES = {
+    "primary": ("Primary Server", Q(kind=Kind.PRIMARY_SERVER)),
+    "authentication": ("Authentication Satellite", Q(is_authentication_satellite=True)),
+    "content": ("Content Satellite", Q(is_content_satellite=True)),
+}
+SILENCES = {
+    "day": ("within 24 h", timedelta(days=1)),
+    "silent": ("not for 24 h", timedelta(days=1)),
+    "long": ("not for 30 days", timedelta(days=30)),
+}
+SORTS = {"name": "name", "contact": "contact"}
+
+
+@dataclass(frozen=True)
+class Tab:
+    """A folder with its number of devices."""
+
+    value: str
+    label: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A filter as the page shows it: what can be chosen, and what is."""
+
+    name: str
+    label: str
+    options: dict[str, str]
+    value: str
+
+    @property
+    def chosen(self) -> str:
+        return self.options.get(self.value, "")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What the page of the devices list shows."""
+
+    search: str
+    folder: str
+    sort: str
+    descending: bool
+    choices: list[Choice]
+    tabs: list[Tab]
+    page: paging.Page
+    total: int  # in this folder, before search and filters
+
+    @property
+    def filters(self) -> list[str]:
+        """The filters that are on, in words."""
+        return [f"{choice.label} {choice.chosen}" for choice in self.choices if choice.chosen]
+
+    @property
+    def is_narrowed(self) -> bool:
+        return bool(self.search or self.filters)
+
+
+def listing(query: Mapping[str, str], *, now: datetime) -> Listing:
+    """Return what the address `query` asks for; what it asks wrongly is left out."""
+    folder = query.get("folder", "")
+    folder = folder if folder in FOLDERS else ""
+    search = query.get("q", "").strip()
+    choices = [_role(query), _contact(query)]
+    wanted = query.get("sort", "name")
+    sort = SORTS.get(wanted.removeprefix("-"), "name")
+    descending = wanted.startswith("-")
+    rows = _narrow(_in_folder(folder), search, choices, now)
+    rows = rows.annotate(contact=Coalesce("last_contact_at", Value(NEVER)))
+    tabs = _tabs()
+    return Listing(
+        search=search,
+        folder=folder,
+        sort=sort,
+        descending=descending,
+        choices=choices,
+        tabs=tabs,
+        page=paging.cut(rows, query, key=sort, descending=descending),
+        total=next(tab.number for tab in tabs if tab.value == folder),
+    )
+
+
+def _role(query: Mapping[str, str]) -> Choice:
+    options = {value: label for value, (label, _) in ROLES.items()}
+    return Choice("role", "Role:", options, query.get("role", ""))
+
+
+def _contact(query: Mapping[str, str]) -> Choice:
+    options = {value: label for value, (label, _) in SILENCES.items()}
+    return Choice("contact", "Last contact:", options, query.get("contact", ""))
+
+
+def _in_folder(folder: str) -> "QuerySet[Device]":
+    rows = Device.objects.all()
+    if folder == "retired":
+        return rows.exclude(retired_at=None)
+    rows = rows.active()
+    return rows.filter(kind__in=FOLDERS[folder][1]) if folder else rows
+
+
+def _narrow(
+    rows: "QuerySet[Device]", search: str, choices: list[Choice], now: datetime
+) -> "QuerySet[Device]":
+    role, contact = choices
+    if search:
+        rows = rows.filter(matches(search))
+    if role.chosen:
+        rows = rows.filter(ROLES[role.value][1])
+    if contact.chosen:
+        since = now - SILENCES[contact.value][1]
+        heard = Q(last_contact_at__gt=since)
+        rows = rows.filter(heard if contact.value == "day" else ~heard | Q(last_contact_at=None))
+    return rows
+
+
+def matches(search: str, prefix: str = "") -> Q:
+    """Name, DNS name, address or GUID; `prefix` leads to the device ("device__")."""
+    found = Q()
+    for column in ("name", "dns_name", "addresses"):
+        found |= Q(**{f"{prefix}{column}__icontains": search})
+    try:
+        return found | Q(**{f"{prefix}guid": uuid.UUID(search)})
+    except ValueError:
+        return found
+
+
+def _tabs() -> list[Tab]:
+    """The folders with their numbers, from one grouped query."""
+    is_retired = ExpressionWrapper(Q(retired_at__isnull=False), output_field=BooleanField())
+    rows = Device.objects.values_list("kind", is_retired).annotate(number=Count("pk")).order_by()
+    numbers = {(kind, bool(retired)): number for kind, retired, number in rows}
+    return [
+        Tab(
+            value,
+            label,
+            sum(numbers.get((kind, value == "retired"), 0) for kind in kinds),
+        )
+        for value, (label, kinds) in FOLDERS.items()
+    ]

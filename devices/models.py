@@ -1,0 +1,201 @@
+"""
+The zone and what belongs to it: Primary Servers, Satellites, managed devices, mobiles.
+
+A Primary Server is a device too: it has names, addresses and an update status like any other. That
+it runs the console shows in its kind; that it is alive shows in its heartbeat. Which of them holds
+the CA role is not known here: that is a column of the certificate authority.
+"""
+
+import uuid
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Max, Q
+from django.utils.functional import cached_property
+
+from zcc.ground import here
+
+# A clock this far off is an alarm; every instant that matters is the database's all the same.
+SKEW_ALARM = timedelta(seconds=5)
+# Every worker ticks once a second. A page older than this may show a zone that stands still.
+TICK_STALE_AFTER = timedelta(seconds=30)
+TICK_PERIOD = timedelta(milliseconds=900)
+
+
+class ZoneQuerySet(models.QuerySet["Zone"]):
+    def win_tick(self, *, at: datetime) -> bool:
+        """Take this second's tick; False when another server has it already."""
+        due = Q(tick_at=None) | Q(tick_at__lt=at - TICK_PERIOD)
+        return bool(self.filter(due).update(tick_at=at))
+
+
+class Zone(models.Model):
+    """One per installation; its settings are what every page and worker goes by."""
+
+    guid = models.UUIDField(default=uuid.uuid4, unique=True)
+    name = models.CharField(max_length=64)
+    created_at = models.DateTimeField()
+    # The manual's defaults: Primary Servers look for content every hour, devices refresh every 12.
+    replication_interval = models.DurationField(default=timedelta(hours=1))
+    refresh_interval = models.DurationField(default=timedelta(hours=12))
+    tick_at = models.DateTimeField(null=True, editable=False)
+
+    objects = ZoneQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.pk})"
+
+    def last_tick_at(self) -> datetime | None:
+        """When a worker last looked for due work, as its heartbeat tells."""
+        last: datetime | None = Heartbeat.objects.filter(server__zone=self).aggregate(
+            at=Max("tick_at")
+        )["at"]
+        return last
+
+
+class Kind(models.TextChoices):
+    PRIMARY_SERVER = "primary", "Primary Server"
+    SERVER = "server", "Server"
+    WORKSTATION = "workstation", "Workstation"
+    MOBILE = "mobile", "Mobile device"
+
+
+class DeviceQuerySet(models.QuerySet["Device"]):
+    def active(self) -> "DeviceQuerySet":
+        """Everything that is not retired: what counts are made of."""
+        return self.filter(retired_at=None)
+
+    def primary_servers(self) -> "DeviceQuerySet":
+        return self.filter(kind=Kind.PRIMARY_SERVER)
+
+    def authentication_satellites(self) -> "DeviceQuerySet":
+        return self.filter(is_authentication_satellite=True)
+
+    def satellites(self) -> "DeviceQuerySet":
+        return self.filter(Q(is_authentication_satellite=True) | Q(is_content_satellite=True))
+
+    def content_servers(self) -> "DeviceQuerySet":
+        """Whatever holds update content: all Primary Servers and the Content Satellites."""
+        return self.filter(Q(kind=Kind.PRIMARY_SERVER) | Q(is_content_satellite=True))
+
+    def tls_servers(self) -> "DeviceQuerySet":
+        """Whatever has a server certificate: Primary Servers and Authentication Satellites."""
+        return self.filter(Q(kind=Kind.PRIMARY_SERVER) | Q(is_authentication_satellite=True))
+
+    def here(self) -> "Device":
+        """The Primary Server whose process this is: a message that went astray does nothing."""
+        return self.get(guid=here.identity().guid)
+
+    def alive(self, now: datetime) -> "DeviceQuerySet":
+        """Primary Servers with a heartbeat; the others are late."""
+        return self.primary_servers().filter(heartbeat__at__gt=now - settings.ZCC_LATE_AFTER)
+
+
+class Device(models.Model):
+    """A server, Satellite, workstation or mobile of the zone."""
+
+    zone = models.ForeignKey(Zone, models.PROTECT, related_name="devices")
+    guid = models.UUIDField(default=uuid.uuid4, unique=True)
+    name = models.CharField(max_length=253)
+    kind = models.CharField(max_length=11, choices=Kind)
+    is_content_satellite = models.BooleanField(default=False)
+    is_authentication_satellite = models.BooleanField(default=False)
+    dns_name = models.CharField(max_length=253, blank=True)
+    addresses = models.JSONField(default=list)
+    additional_dns_names = models.JSONField(default=list)
+    version = models.CharField(max_length=32, blank=True)
+    folder = models.CharField(max_length=120, default="/")
+    is_test = models.BooleanField(default=False)
+    enrolled_at = models.DateTimeField()
+    last_contact_at = models.DateTimeField(null=True)
+    last_full_refresh_at = models.DateTimeField(null=True)
+    retired_at = models.DateTimeField(null=True)
+    refresh_interval = models.DurationField(null=True)
+    clock_offset = models.DurationField(null=True)
+    # What the running agent says it trusts: SHA-256 fingerprints, lower case hex.
+    trusted_fingerprints = models.JSONField(default=list)
+    trust_epoch = models.PositiveBigIntegerField(default=0)
+    token_hash = models.CharField(max_length=64, unique=True, null=True, editable=False)
+
+    objects = DeviceQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["zone", "name"], name="device_name_unique_in_zone"),
+        ]
+        indexes = [models.Index(fields=["zone", "name", "id"], name="device_by_name")]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.pk})"
+
+    @property
+    def is_primary_server(self) -> bool:
+        return self.kind == Kind.PRIMARY_SERVER
+
+    @property
+    def is_satellite(self) -> bool:
+        return self.is_content_satellite or self.is_authentication_satellite
+
+    @property
+    def is_retired(self) -> bool:
+        return self.retired_at is not None
+
+    @property
+    def queue(self) -> str:
+        """The queue that only this Primary Server's worker serves."""
+        return f"server.{self.guid}"
+
+    @property
+    def roles(self) -> list[str]:
+        """The Satellite roles, in the manual's words."""
+        roles = {
+            "Authentication": self.is_authentication_satellite,
+            "Content": self.is_content_satellite,
+        }
+        return [role for role, given in roles.items() if given]
+
+    @cached_property
+    def address(self) -> str:
+        """The address others reach it by: the first of its addresses, else its DNS name."""
+        return str(self.addresses[0]) if self.addresses else self.dns_name
+
+    def effective_refresh_interval(self) -> timedelta:
+        return self.refresh_interval or self.zone.refresh_interval
+
+    def is_alive(self, now: datetime) -> bool:
+        """Whether this Primary Server's worker has reported within the last minute."""
+        beat = getattr(self, "heartbeat", None)
+        return beat is not None and beat.at > now - settings.ZCC_LATE_AFTER
+
+
+class Heartbeat(models.Model):
+    """A Primary Server's worker says that it lives. The only row an idle zone writes."""
+
+    server = models.OneToOneField(Device, models.CASCADE, related_name="heartbeat")
+    at = models.DateTimeField()
+    # Its last look for due work, and its clock less the database's.
+    tick_at = models.DateTimeField(null=True)
+    skew = models.DurationField(default=timedelta())
+
+    def __str__(self) -> str:
+        return f"{self.server_id} at {self.at:%Y-%m-%d %H:%M:%S}"
+
+    @property
+    def has_wrong_clock(self) -> bool:
+        return abs(self.skew) > SKEW_ALARM
+
+
+class RegistrationKey(models.Model):
+    """Lets a device enrol. Only a hash is kept; the key was shown once."""
+
+    zone = models.ForeignKey(Zone, models.CASCADE, related_name="registration_keys")
+    name = models.CharField(max_length=64)
+    key_hash = models.CharField(max_length=64, unique=True)
+    folder = models.CharField(max_length=120, default="/")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True)
+    uses_left = models.PositiveIntegerField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.pk})"
