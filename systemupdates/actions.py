@@ -1,0 +1,249 @@
+"""What happens to system updates: made, replicated, assigned, applied, redeployed, withdrawn."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models import Model as DjangoModel
+from django.db.models import PositiveSmallIntegerField as SmallInteger
+
+from devices.models import Device, Kind, Zone
+from systemupdates.models import DeviceUpdate, DeviceUpdateEvent, Replication, SystemUpdate
+from systemupdates.models import device_update as device_updates
+from systemupdates.models import replication as replications
+from systemupdates.models.device_update import insert_select
+from systemupdates.models.update import IllegalTransition, State, Wave
+
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+# A fetch that failed is tried again this soon, not only at the next round of the schedule.
+RETRY_AFTER = timedelta(seconds=30)
+
+
+class NotPossibleNow(Exception):
+    """The update is not in a state from which it can do this; the message is for the user."""
+
+
+def create_update(
+    zone: Zone, *, name: str, initiating_server: Device, by: Any, now: datetime
+) -> SystemUpdate:
+    """Begin an update whose content the initiating server will build."""
+    update = SystemUpdate.objects.create(
+        zone=zone, name=name, initiating_server=initiating_server, created_at=now
+    )
+    update.events.create(state=update.state, by=by, at=now)
+    return update
+
+
+@transaction.atomic
+def start_replication(update: SystemUpdate, *, sha256: str, size: int, now: datetime) -> None:
+    """Offer the content that the initiating server holds to every other content server."""
+    update.offer_content(sha256=sha256, size=size, by=None, at=now)
+    due_at = next_round(update.zone.replication_interval, after=now)
+    servers = Device.objects.filter(zone=update.zone).active().content_servers()
+    for server in servers:
+        is_source = server.pk == update.initiating_server_id
+        Replication.objects.create(
+            update=update,
+            server=server,
+            state=replications.State.AVAILABLE if is_source else replications.State.WAITING,
+            received=size if is_source else 0,
+            due_at=now if is_source else due_at,
+            changed_at=now,
+        )
+
+
+def next_round(interval: timedelta, *, after: datetime) -> datetime:
+    """Return the next time at which content servers look for new content."""
+    rounds = (after - EPOCH) // interval
+    return EPOCH + (rounds + 1) * interval
+
+
+def replication_failed(row: Replication, *, error: str, now: datetime) -> None:
+    """Note why the content did not come, and when it is tried again."""
+    interval = row.update.zone.replication_interval
+    Replication.objects.filter(pk=row.pk).move(
+        to=replications.State.FAILED,
+        at=now,
+        last_error=error[:400],
+        due_at=now + min(RETRY_AFTER, interval),
+        claim_id=None,
+        lease_until=None,
+    )
+
+
+def stop_replication(update: SystemUpdate) -> None:
+    """Let no server begin to fetch the content any more; one that is fetching ends first."""
+    update.replications.missing().filter(claim_id=None).delete()
+
+
+def is_being_fetched(update: SystemUpdate, server: Device, *, now: datetime) -> bool:
+    """Whether a worker of the server is fetching the content at this moment."""
+    rows = update.replications.filter(server=server, claim_id__isnull=False)
+    return rows.filter(lease_until__gt=now).exists()
+
+
+def is_replicated(update: SystemUpdate) -> bool:
+    """Whether every content server that is not retired holds the content."""
+    rows = update.replications.filter(server__retired_at=None)
+    return rows.exists() and not rows.missing().exists()
+
+
+def servers_without_content(update: SystemUpdate) -> QuerySet[Device]:
+    """The content servers that do not hold the content yet."""
+    missing = update.replications.filter(server__retired_at=None).missing()
+    return Device.objects.filter(pk__in=missing.values("server"))
+
+
+def sources(update: SystemUpdate, *, device: Device) -> list[Device]:
+    """The servers that hold the content, nearest first: Satellites, then Primary Servers."""
+    held = update.replications.filter(state=replications.State.AVAILABLE)
+    servers = Device.objects.filter(pk__in=held.values("server")).exclude(pk=device.pk).active()
+    return sorted(servers, key=lambda server: (server.is_primary_server, server.name))
+
+
+@transaction.atomic
+def assign(update: SystemUpdate, *, by: Any, now: datetime) -> None:
+    """
+    Assign the update to all devices of the zone, whatever stages there are.
+
+    Raises NotPossibleNow when it is not replicating (assigned already, withdrawn, not made yet).
+    """
+    try:
+        update.mark_assigned(by=by, at=now)
+    except IllegalTransition as error:
+        raise NotPossibleNow(_why_not_assigned(update)) from error
+    update.replications.missing().update(due_at=now)  # whoever is behind fetches at once
+    _add_devices(update, Device.objects.filter(zone=update.zone).active(), by=by, now=now)
+
+
+def _why_not_assigned(update: SystemUpdate) -> str:
+    if update.state == State.ASSIGNED:
+        return "The update is assigned already."
+    if update.state == State.CREATED:
+        return "The content of the update is not made yet. Try again in a few seconds."
+    return f"The update is {update.get_state_display().lower()} and can no longer be assigned."
+
+
+def _add_devices(
+    update: SystemUpdate, devices: "QuerySet[Device]", *, by: Any, now: datetime
+) -> None:
+    """INSERT ... SELECT a row and its first event for each device that has none."""
+    wave = Case(
+        When(pk=update.initiating_server_id, then=Value(Wave.INITIATING_SERVER)),
+        When(kind=Kind.PRIMARY_SERVER, then=Value(Wave.PRIMARY_SERVERS)),
+        default=Value(Wave.ALL_DEVICES),
+        output_field=SmallInteger(),
+    )
+    new = devices.exclude(updates__update=update).values_list(
+        _constant(DeviceUpdate, "update", update.pk),
+        F("pk"),
+        _constant(DeviceUpdate, "state", device_updates.State.ASSIGNED),
+        wave,
+        _constant(DeviceUpdate, "attempt", 1),
+        _constant(DeviceUpdate, "reason", ""),
+        _constant(DeviceUpdate, "changed_at", now),
+    )
+    columns = ["update_id", "device_id", "state", "wave", "attempt", "reason", "changed_at"]
+    insert_select(DeviceUpdate, columns, new)
+    first = DeviceUpdate.objects.filter(update=update, events=None).values_list(
+        F("pk"),
+        F("state"),
+        F("reason"),
+        _constant(DeviceUpdateEvent, "by", by.pk if by else None),
+        _constant(DeviceUpdateEvent, "at", now),
+    )
+    insert_select(DeviceUpdateEvent, ["device_update_id", "state", "reason", "by_id", "at"], first)
+
+
+def _constant(model: type[DjangoModel], field: str, value: object) -> Value:
+    """A value with the type of the column it is inserted into."""
+    column: Any = model._meta.get_field(field)
+    return Value(value, output_field=getattr(column, "target_field", column))
+
+
+def add_late_comer(update: SystemUpdate, device: Device, *, now: datetime) -> None:
+    """Give a device that enrolled during the update a row of its own."""
+    if update.is_assigned:
+        _add_devices(update, Device.objects.filter(pk=device.pk), by=None, now=now)
+
+
+def open_waves(update: SystemUpdate, *, now: datetime) -> bool:
+    """
+    Let the next group begin when the one before is through; return whether one was let in.
+
+    The order is the manual's: the initiating server, the other Primary Servers, the rest. A server
+    that is late, or whose update failed or was ignored, holds nobody up.
+    """
+    if not update.is_assigned or update.wave >= Wave.ALL_DEVICES:
+        return False
+    alive = Device.objects.filter(zone=update.zone).active().alive(now)
+    working = update.device_updates.filter(
+        wave__lte=update.wave,
+        device__in=alive,
+        state__in=[
+            device_updates.State.ASSIGNED,
+            device_updates.State.DOWNLOADING,
+            device_updates.State.UPDATING,
+        ],
+    )
+    return not working.exists() and update.open_wave(Wave(update.wave + 1))
+
+
+def report_step(
+    update: SystemUpdate, device: Device, *, attempt: int, state: str, reason: str, at: datetime
+) -> bool:
+    """
+    Note the step a device says it has done; False when it changes nothing.
+
+    A report of an attempt before the last Redeploy, or of a step already passed, changes nothing:
+    reports come late and twice.
+    """
+    row = update.device_updates.filter(device=device, attempt=attempt)
+    return bool(row.move(to=device_updates.State(state), by=None, at=at, reason=reason[:400]))
+
+
+@transaction.atomic
+def redeploy(update: SystemUpdate, devices: Iterable[Device], *, by: Any, now: datetime) -> int:
+    """Start the update again on devices where it failed or was ignored; return how many."""
+    _refuse_unless_assigned(update)
+    return update.device_updates.filter(device__in=list(devices)).move(
+        to=device_updates.State.ASSIGNED, by=by, at=now, attempt=F("attempt") + 1
+    )
+
+
+@transaction.atomic
+def ignore(update: SystemUpdate, devices: Iterable[Device], *, by: Any, now: datetime) -> int:
+    """
+    Leave devices out of the update: they keep the trust they have. Return how many.
+
+    Raises NotPossibleNow for a Primary Server: without its new certificate nobody could reach it.
+    """
+    _refuse_unless_assigned(update)
+    devices = list(devices)
+    if servers := ", ".join(device.name for device in devices if device.is_primary_server):
+        raise NotPossibleNow(f"{servers} cannot be ignored: every Primary Server must switch.")
+    return update.device_updates.filter(device__in=devices).move(
+        to=device_updates.State.IGNORED, by=by, at=now
+    )
+
+
+def _refuse_unless_assigned(update: SystemUpdate) -> None:
+    if not update.is_assigned:
+        state = update.get_state_display().lower()
+        raise NotPossibleNow(f"{update.name} is {state}. Nothing has changed.")
+
+
+@transaction.atomic
+def withdraw(update: SystemUpdate, *, by: Any, now: datetime) -> None:
+    """Take the update back: from every device's list, and its content from every server."""
+    update.withdraw(by=by, at=now)
+    update.device_updates.all().move(to=device_updates.State.WITHDRAWN, by=by, at=now)
+    update.replications.all().delete()
+
+
+def wanted_content(server: Device) -> QuerySet[SystemUpdate]:
+    """The updates whose content a content server is to hold; it drops all others."""
+    open_or_kept = Q(state__in=[State.REPLICATING, State.ASSIGNED, State.BASELINED])
+    return SystemUpdate.objects.filter(open_or_kept, zone=server.zone)

@@ -1,0 +1,155 @@
+"""What the pages ask of many updates and devices at once: grouped queries, never one a row."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+
+from devices.models import Device
+from systemupdates.models import DeviceUpdate, Replication, SystemUpdate
+from systemupdates.models.device_update import PENDING_STATES, READY_STATES, TRANSITIONS
+from systemupdates.models.device_update import State as DeviceState
+from systemupdates.models.replication import State as ReplicationState
+from systemupdates.models.update import State
+
+# What is done first, what needs someone last.
+IN_ORDER = (
+    DeviceState.COMPLETED,
+    DeviceState.PENDING,
+    DeviceState.UPDATING,
+    DeviceState.DOWNLOADING,
+    DeviceState.ASSIGNED,
+    DeviceState.FAILED,
+    DeviceState.IGNORED,
+)
+
+
+@dataclass
+class Counts:
+    """How many devices of one update are in which state, the retired ones left out."""
+
+    by_state: dict[str, int] = field(default_factory=dict)
+
+    def _sum(self, states: Iterable[str]) -> int:
+        return sum(self.by_state.get(state, 0) for state in states)
+
+    @property
+    def pending(self) -> int:
+        return self._sum(PENDING_STATES)
+
+    @property
+    def successful(self) -> int:
+        return self._sum([DeviceState.COMPLETED])
+
+    @property
+    def failed(self) -> int:
+        return self._sum([DeviceState.FAILED])
+
+    @property
+    def ignored(self) -> int:
+        return self._sum([DeviceState.IGNORED])
+
+    @property
+    def waiting(self) -> int:
+        """Those that are ready and count as Pending until the activation."""
+        return self._sum([DeviceState.PENDING])
+
+    @property
+    def ready(self) -> int:
+        return self._sum(READY_STATES)
+
+    @property
+    def ready_percent(self) -> int:
+        """Rounded down: never 100 while one is missing."""
+        return self.ready * 100 // self.counted if self.counted else 0
+
+    @property
+    def counted(self) -> int:
+        """All that count: whoever is ignored does not."""
+        return self.pending + self.successful + self.failed
+
+    @property
+    def total(self) -> int:
+        return sum(self.by_state.values())
+
+    @property
+    def key(self) -> list[tuple[str, str, int]]:
+        """State, status word and number, in the order in which the design shows them."""
+        return [(state, str(state.label), self.by_state.get(state, 0)) for state in IN_ORDER]
+
+    @property
+    def by_word(self) -> dict[str, int]:
+        """The counts by status word, as the stacked bar wants them."""
+        return {str(DeviceState(state).label): number for state, number in self.by_state.items()}
+
+
+@dataclass
+class Replicated:
+    """How many content servers hold the content of one update."""
+
+    available: int = 0
+    failed: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class History:
+    """One update of one device: its steps, and what can be done about it now."""
+
+    row: DeviceUpdate
+
+    @property
+    def update(self) -> SystemUpdate:
+        return self.row.update
+
+    @property
+    def can_redeploy(self) -> bool:
+        return self._can(DeviceState.ASSIGNED)
+
+    @property
+    def can_ignore(self) -> bool:
+        return self._can(DeviceState.IGNORED)
+
+    def _can(self, to: str) -> bool:
+        return self.update.is_assigned and to in TRANSITIONS.get(self.row.state, set())
+
+
+def history(device: Device, *, most: int) -> list[History]:
+    """Return the device's updates, the newest first, with their events and who caused them."""
+    rows = device.updates.select_related("update").prefetch_related("events__by")
+    return [History(row) for row in rows.order_by("-update_id")[:most]]
+
+
+def unfinished(updates: "QuerySet[SystemUpdate]") -> "QuerySet[SystemUpdate]":
+    """Updates that still have something to do: to be replicated, or a device on its way."""
+    on_the_way = DeviceUpdate.objects.in_play().filter(
+        update=OuterRef("pk"), state__in=[*PENDING_STATES, DeviceState.FAILED]
+    )
+    return updates.filter(
+        Q(state__in=[State.CREATED, State.REPLICATING])
+        | Q(Exists(on_the_way), state=State.ASSIGNED)
+    )
+
+
+def count_devices(updates: Iterable[SystemUpdate]) -> dict[int, Counts]:
+    """Return the counts of each update, by its primary key, from one query."""
+    counts: dict[int, Counts] = defaultdict(Counts)
+    rows = DeviceUpdate.objects.in_play().filter(update__in=[row.pk for row in updates])
+    for update, state, number in rows.values_list("update", "state").annotate(Count("pk")):
+        counts[update].by_state[state] = number
+    return counts
+
+
+def count_replicas(updates: Iterable[SystemUpdate]) -> dict[int, Replicated]:
+    """Return how far each update is replicated, by its primary key, from one query."""
+    counts: dict[int, Replicated] = defaultdict(Replicated)
+    rows = Replication.objects.filter(
+        update__in=[row.pk for row in updates], server__retired_at=None
+    )
+    for update, state, number in rows.values_list("update", "state").annotate(Count("pk")):
+        replicated = counts[update]
+        replicated.total += number
+        replicated.available += number if state == ReplicationState.AVAILABLE else 0
+        replicated.failed += number if state == ReplicationState.FAILED else 0
+    return counts

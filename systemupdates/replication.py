@@ -1,0 +1,77 @@
+"""
+How content gets to a Primary Server: plain HTTP from one that has it, named and checked by SHA-256.
+
+A Content Satellite does the same in its agent; what it fetched it reports at its next refresh.
+"""
+
+import http.client
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from urllib.request import urlopen
+
+from agent.content import ContentError
+from agent.home import Home, HomeError
+from devices.models import Device
+from systemupdates import actions
+from systemupdates.models import Replication, SystemUpdate
+from systemupdates.models.replication import State
+from zcc.ground import claims, clock, ports
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT = 20  # seconds without a byte
+
+
+class NoSource(Exception):
+    """No server gave the content; the message says what each of them answered."""
+
+
+def content_url(server: Device, sha256: str) -> str:
+    return f"{ports.content_url(server.address)}/content/{sha256}"
+
+
+def source_urls(update: SystemUpdate, *, device: Device) -> list[str]:
+    """The addresses a device may fetch the content from, nearest first."""
+    servers = actions.sources(update, device=device)
+    return [ports.content_url(server.address) for server in servers]
+
+
+def fetch(row: Replication, *, home: Home, now: datetime) -> None:
+    """Bring the content of the claimed row into this server's content-repo."""
+    update = row.update
+    Replication.objects.filter(pk=row.pk, claim_id=row.claim_id).move(
+        to=State.REPLICATING, at=now, last_error=""
+    )
+    try:
+        with claims.held(row):
+            bring(update, home=home, sources=actions.sources(update, device=row.server))
+    except (NoSource, HomeError, OSError) as error:
+        actions.replication_failed(row, error=str(error), now=clock.now())
+        return
+    if not actions.wanted_content(row.server).filter(pk=update.pk).exists():
+        home.drop_content(update.content_sha256)  # withdrawn while it was on its way
+        return
+    finished = Replication.objects.filter(pk=row.pk, claim_id=row.claim_id)
+    finished.move(
+        to=State.AVAILABLE,
+        at=clock.now(),
+        received=update.content_size,
+        claim_id=None,
+        lease_until=None,
+    )
+
+
+def bring(update: SystemUpdate, *, home: Home, sources: Sequence[Device]) -> None:
+    """Fetch the content from the first of `sources` that gives it, or raise NoSource."""
+    if home.has_content(update.content_sha256):
+        return
+    failures = []
+    for server in sources:
+        try:
+            with urlopen(content_url(server, update.content_sha256), timeout=TIMEOUT) as answer:
+                home.add_content(update.content_sha256, answer)
+            return
+        except (http.client.HTTPException, ContentError, OSError) as error:
+            failures.append(f"{server.name}: {getattr(error, 'reason', error)}")
+    raise NoSource("; ".join(failures) or "No server holds the content yet.")

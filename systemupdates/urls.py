@@ -1,0 +1,18 @@
+"""The addresses of System Updates."""
+
+from django.urls import path
+
+from systemupdates import views
+
+urlpatterns = [
+    path("system-updates/", views.index, name="index"),
+    path("system-updates/<int:pk>/devices/", views.status_of_devices, name="status_by_device"),
+    path("system-updates/<int:pk>/redeploy/", views.redeploy_update, name="redeploy_update"),
+    path("system-updates/<int:pk>/ignore/", views.ignore_device, name="ignore_device"),
+    path(
+        "system-updates/<int:pk>/replication/",
+        views.replication_status,
+        name="replication_status",
+    ),
+    path("devices/<int:pk>/updates/", views.of_device, name="of_device"),
+]
