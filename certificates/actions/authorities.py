@@ -1,0 +1,212 @@
+"""What is done to the zone's certificate authority: remint it, retire the old one."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from certificates.models import CertificateAuthority, Operation, ServerProgress
+from certificates.models.authority import State as CAState
+from certificates.models.operation import IllegalTransition, Kind
+from certificates.models.operation import State as OperationState
+from devices.models import Device, Zone
+from pki import keys, names
+from systemupdates import actions as updates
+
+MIN_YEARS, MAX_YEARS = 1, 10  # "Specify a value between 1 to 10." (manual)
+# Between the click and the cut-off there is at least this much time to think better of it.
+LEAST_TIME_TO_CANCEL = timedelta(seconds=30)
+# A Satellite that has not been heard of for its refresh interval and this is silent.
+SILENCE_ALLOWANCE = timedelta(seconds=60)
+
+
+class OperationInProgress(Exception):
+    """The zone already has an open operation; the message is for the user."""
+
+
+class Refused(Exception):
+    """The operation cannot begin; the message says why and what to do, and is for the user."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemintWishes:
+    """What an administrator asked for in the dialog Remint CA."""
+
+    common_name: str
+    key_type: str
+    years: int
+    include_additional_dns_names: bool
+    activate_at: datetime
+    idempotency_key: UUID
+    # Go on although some Satellites have been silent, so that their version is not known.
+    waive_silent: bool = False
+
+
+def remint(ca: CertificateAuthority, wishes: RemintWishes, *, by: Any, now: datetime) -> Operation:
+    """
+    Start replacing the internal CA `ca` by a new generation on the same server.
+
+    The same idempotency key returns the operation it began. Raises OperationInProgress and Refused.
+    """
+    if (known := _begun(wishes)) is not None:
+        return known
+    _check_wishes(ca, wishes, now=now)
+    _check_versions(ca.zone, waive_silent=wishes.waive_silent, now=now)
+    try:
+        return _create_remint(ca, wishes, by=by, now=now)
+    except (IntegrityError, OperationInProgress) as error:
+        if (known := _begun(wishes)) is not None:  # by the same form, at the same moment
+            return known
+        if not Operation.objects.filter(zone=ca.zone).open().exists():
+            raise  # what the database refused is something else
+        raise OperationInProgress(in_progress(ca.zone)) from error
+
+
+def _begun(wishes: RemintWishes) -> Operation | None:
+    """The operation that this form began already."""
+    return Operation.objects.filter(idempotency_key=wishes.idempotency_key).first()
+
+
+def in_progress(zone: Zone) -> str:
+    """Say which operation is in the way."""
+    operation = Operation.objects.filter(zone=zone).open().first()
+    if operation is None:
+        return "Another operation is in progress. Nothing has changed."
+    return (
+        f"{operation.get_kind_display()} is in progress. "
+        "Cancel it, or wait until it is activated. Nothing has changed."
+    )
+
+
+@transaction.atomic
+def _create_remint(
+    ca: CertificateAuthority, wishes: RemintWishes, *, by: Any, now: datetime
+) -> Operation:
+    zone = ca.zone
+    if Operation.objects.filter(zone=zone).open().exists():
+        raise OperationInProgress(in_progress(zone))
+    if not CertificateAuthority.objects.filter(pk=ca.pk, state=CAState.ACTIVE).exists():
+        raise Refused("Another CA has become the active one. Look at the page again.")
+    assert ca.server is not None  # an internal CA has one: a constraint
+    update = updates.create_update(
+        zone, name=f"Remint CA {now:%Y-%m-%d %H:%M}", initiating_server=ca.server, by=by, now=now
+    )
+    operation = Operation.objects.create(
+        zone=zone,
+        kind=Kind.REMINT_CA,
+        initiating_server=ca.server,
+        update=update,
+        old_ca=ca,
+        common_name=names.check_common_name(wishes.common_name),
+        key_type=wishes.key_type,
+        years=wishes.years,
+        include_additional_dns_names=wishes.include_additional_dns_names,
+        activate_at=wishes.activate_at,
+        created_by=by,
+        created_at=now,
+        idempotency_key=wishes.idempotency_key,
+    )
+    operation.events.create(state=operation.state, by=by, at=now)
+    servers = Device.objects.filter(zone=zone).active().tls_servers()
+    ServerProgress.objects.bulk_create(
+        ServerProgress(operation=operation, device=server) for server in servers
+    )
+    return operation
+
+
+def _check_wishes(ca: CertificateAuthority, wishes: RemintWishes, *, now: datetime) -> None:
+    if not ca.is_internal:
+        raise Refused("The active CA is external. Use Change CA to replace or renew it.")
+    if ca.is_expired(now):
+        raise Refused("The active CA has expired. It can no longer be reminted in advance.")
+    try:
+        names.check_common_name(wishes.common_name)
+    except ValueError as error:
+        raise Refused(str(error)) from error
+    if wishes.key_type not in keys.KEY_TYPES:
+        raise Refused(f"There is no key length {wishes.key_type}. Choose one from the list.")
+    if not MIN_YEARS <= wishes.years <= MAX_YEARS:
+        raise Refused(f"A CA is valid for {MIN_YEARS} to {MAX_YEARS} years, not {wishes.years}.")
+    if reason := why_not_at(ca, wishes.activate_at, years=wishes.years, now=now):
+        raise Refused(reason)
+
+
+def why_not_at(
+    ca: CertificateAuthority, activate_at: datetime, *, years: int, now: datetime
+) -> str | None:
+    """Return why the certificates cannot be activated at that time, None if they can."""
+    earliest = earliest_activation(now)
+    if activate_at <= now:
+        return "This time has passed. Choose a later one."
+    if activate_at < earliest:
+        minutes = (settings.ZCC_CANCEL_CUTOFF + LEAST_TIME_TO_CANCEL).total_seconds() / 60
+        return (
+            f"This is too soon: the last {settings.ZCC_CANCEL_CUTOFF.total_seconds() / 60:.0f} "
+            f"minutes are for arming the servers. Choose a time at least {minutes:.0f} minutes "
+            "from now."
+        )
+    if ca.expires_at and activate_at >= ca.expires_at:
+        return f"The active CA expires before that, on {ca.expires_at:%d %b %Y, %H:%M} UTC."
+    if activate_at >= now + timedelta(days=365 * years):
+        return "The new CA would have expired by then. Choose an earlier time or more years."
+    return None
+
+
+def earliest_activation(now: datetime) -> datetime:
+    return now + settings.ZCC_CANCEL_CUTOFF + LEAST_TIME_TO_CANCEL
+
+
+def _check_versions(zone: Zone, *, waive_silent: bool, now: datetime) -> None:
+    """ "...ensure that the Primary Servers and the Satellite Servers are at the same version." """
+    if differing := differing_versions(zone):
+        listed = ", ".join(f"{server.name} has {server.version or 'none'}" for server in differing)
+        raise Refused(f"Remint CA needs the same version on all servers. {listed}.")
+    silent = silent_satellites(zone, now=now)
+    if silent and not waive_silent:
+        listed = ", ".join(server.name for server in silent)
+        raise Refused(
+            f"The version of {listed} is not known: no contact for longer than the refresh "
+            "interval. Start the Satellite, retire it, or go on without knowing."
+        )
+
+
+def differing_versions(zone: Zone) -> list[Device]:
+    """Return all servers with their versions if there is more than one version, else nothing."""
+    active = Device.objects.filter(zone=zone).active()
+    servers = list((active.primary_servers() | active.satellites()).order_by("name"))
+    return servers if len({server.version for server in servers}) > 1 else []
+
+
+def silent_satellites(zone: Zone, *, now: datetime) -> list[Device]:
+    """Return the Satellites that have been silent for longer than their schedule."""
+    satellites = Device.objects.filter(zone=zone).active().satellites().select_related("zone")
+    return [
+        satellite
+        for satellite in satellites.order_by("name")
+        if satellite.last_contact_at is None
+        or now - satellite.last_contact_at
+        > satellite.effective_refresh_interval() + SILENCE_ALLOWANCE
+    ]
+
+
+@transaction.atomic
+def retire_old_ca(operation: Operation, *, by: Any, now: datetime) -> None:
+    """
+    End the overlap: no device is to trust the old CA any more, no server sends a link.
+
+    Raises Refused when there is no overlap to end, or another operation is open.
+    """
+    if Operation.objects.filter(zone=operation.zone).open().exists():
+        raise Refused(in_progress(operation.zone))
+    try:
+        operation.complete(by=by, at=now)
+    except IllegalTransition as error:
+        raise Refused("The old CA is retired already, or not in overlap.") from error
+    earlier = Operation.objects.filter(zone=operation.zone, state=OperationState.OVERLAP)
+    for left_over in earlier:
+        left_over.complete(by=by, at=now)
+    for ca in CertificateAuthority.objects.filter(zone=operation.zone, state=CAState.SUPERSEDED):
+        ca.retire(at=now)

@@ -1,0 +1,238 @@
+"""How an operation goes on: by itself when something is due, or by an administrator's click."""
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from certificates.models import LinkCertificate, Operation, ServerCertificate
+from certificates.models import authority as authorities
+from certificates.models.authority import State as CAState
+from certificates.models.operation import IllegalTransition, State
+from certificates.models.server_certificate import State as CertificateState
+from devices.models import Device, Zone
+from systemupdates import actions as updates
+
+
+class NotPossibleNow(Exception):
+    """The operation is not where this can be done; the message is for the user."""
+
+
+# What the slower of two ticks, or of a tick and a click, is told.
+OVERTAKEN = (IllegalTransition, updates.NotPossibleNow, authorities.IllegalTransition)
+
+
+def advance(operation: Operation, *, now: datetime) -> bool:
+    """
+    Take the next step of the operation if one is due; return whether there was one.
+
+    What is due is read from the database, never from the caller, so calling this twice does no
+    harm, and a lost message delays an operation without breaking it.
+    """
+    match operation.state:
+        case State.PREPARING:
+            return _hold_if_late(operation, now=now)
+        case State.REPLICATING:
+            return _assign_or_hold(operation, now=now)
+        case State.ASSIGNED:
+            return updates.open_waves(operation.update, now=now) or _arm(operation, now=now)
+        case State.ARMED:
+            return updates.open_waves(operation.update, now=now) or _switch(operation, now=now)
+        case State.ACTIVATING:
+            return updates.open_waves(operation.update, now=now) or _finish_activation(
+                operation, now=now
+            )
+        case State.OVERLAP:
+            return updates.open_waves(operation.update, now=now) or _end_overlap(operation, now=now)
+        case State.CANCELLING:
+            return _watch_cancel(operation, now=now)
+    return False
+
+
+def _assign_or_hold(operation: Operation, *, now: datetime) -> bool:
+    if not updates.is_replicated(operation.update):
+        return _hold_if_late(operation, now=now)
+    with transaction.atomic():
+        updates.assign(operation.update, by=None, now=now)
+        operation.mark_assigned(by=None, at=now)
+    return True
+
+
+def _hold_if_late(operation: Operation, *, now: datetime) -> bool:
+    """An update that is not assigned when it should be armed holds the operation."""
+    if now < operation.cutoff_at:
+        return False
+    missing = ", ".join(server.name for server in updates.servers_without_content(operation.update))
+    because = f"{missing} has not received the content" if missing else "it is not ready"
+    return _hold(operation, f"The update is not assigned yet: {because}.", now=now)
+
+
+def _hold(operation: Operation, reason: str, *, now: datetime) -> bool:
+    is_news = reason[:400] != operation.held_reason
+    operation.hold(reason[:400], at=now)
+    return is_news
+
+
+def _arm(operation: Operation, *, now: datetime) -> bool:
+    if now < operation.cutoff_at:
+        return False
+    if reason := why_not_armed(operation, now=now):
+        return _hold(operation, reason, now=now)
+    operation.arm(at=now)
+    return True
+
+
+def why_not_armed(operation: Operation, *, now: datetime) -> str | None:
+    """
+    Return what keeps the operation from being armed, None if nothing does.
+
+    It is a running server without certificate, or a go-ahead that could not be signed.
+    """
+    if operation.problem:
+        return operation.problem
+    alive = Device.objects.filter(zone=operation.zone).active().alive(now)
+    behind = operation.servers.filter(device__in=alive, staged_at=None).select_related("device")
+    listed = ", ".join(sorted(row.device.name for row in behind))
+    if listed:
+        return f"The future certificate is not in place on {listed}."
+    return None
+
+
+# What devices are told of now; nothing but note_telling writes `problem` in these.
+_TOLD_STATES = (State.ASSIGNED, State.ARMED, State.ACTIVATING, State.OVERLAP)
+
+
+def note_telling(zone: Zone, *, problem: str) -> None:
+    """Show on the operation why devices cannot be told of it, or that they can be again."""
+    rows = Operation.objects.filter(zone=zone, state__in=_TOLD_STATES)
+    rows.exclude(problem=problem[:600]).update(problem=problem[:600])
+
+
+def _switch(operation: Operation, *, now: datetime) -> bool:
+    """At the activation time the new CA becomes the active one, and every server's turn comes."""
+    if now < operation.activate_at or operation.new_ca is None:
+        return False
+    with transaction.atomic():
+        operation.start_activation(at=now)
+        operation.old_ca.supersede()
+        operation.new_ca.activate(at=now)
+    return True
+
+
+def _finish_activation(operation: Operation, *, now: datetime) -> bool:
+    """Overlap begins when no running Primary Server shows the old certificate; late ones follow."""
+    alive = Device.objects.filter(zone=operation.zone).active().alive(now)
+    if operation.servers.filter(device__in=alive, activated_at=None).exists():
+        return False
+    if not operation.servers.exclude(activated_at=None).exists():
+        return False
+    operation.finish_activation(at=now)
+    return True
+
+
+def _end_overlap(operation: Operation, *, now: datetime) -> bool:
+    """An expired old CA is of no use to anyone, so the overlap ends with it."""
+    if not operation.old_ca.is_expired(now):
+        return False
+    with transaction.atomic():
+        operation.complete(by=None, at=now)
+        if operation.old_ca.state == CAState.SUPERSEDED:
+            operation.old_ca.retire(at=now)
+    return True
+
+
+@transaction.atomic
+def assign_now(operation: Operation, *, by: Any, now: datetime) -> None:
+    """
+    Assign the update although not every content server has the content.
+
+    Raises NotPossibleNow when it is assigned already, not made yet, or cancelled.
+    """
+    try:
+        updates.assign(operation.update, by=by, now=now)
+        operation.mark_assigned(by=by, at=now)
+    except (updates.NotPossibleNow, IllegalTransition) as error:
+        raise NotPossibleNow(str(error)) from error
+
+
+def cancel(operation: Operation, *, by: Any, now: datetime) -> None:
+    """
+    Begin to take the operation back. Nothing live has changed, and nothing will.
+
+    Raises NotPossibleNow from the cut-off on, and when it is being canceled already.
+    """
+    try:
+        with transaction.atomic():
+            operation.start_cancel(by=by, at=now)
+            updates.stop_replication(operation.update)
+    except IllegalTransition as error:
+        raise NotPossibleNow(_why_not_cancelled(operation, now=now)) from error
+
+
+def _why_not_cancelled(operation: Operation, *, now: datetime) -> str:
+    if operation.state in (State.CANCELLING, State.CANCELLED):
+        return "The operation is being canceled already."
+    if operation.state in (State.OVERLAP, State.COMPLETED, State.ACTIVATING):
+        return "The new CA is active. The operation can no longer be canceled."
+    minutes = settings.ZCC_CANCEL_CUTOFF.total_seconds() / 60
+    return (
+        f"The operation can no longer be canceled: it activates in less than {minutes:.0f} "
+        "minutes, and the servers may be armed. Nothing has changed."
+    )
+
+
+def unconfirmed_servers(operation: Operation, *, now: datetime) -> list[Device]:
+    """
+    Return the servers that have not confirmed that they removed what the operation left.
+
+    A server that is late cannot be asked and has nothing live of it; the initiating server must
+    answer all the same, because the key to be destroyed is there.
+    """
+    waiting = operation.servers.filter(cleaned_at=None).select_related("device__heartbeat")
+    primaries = [row.device for row in waiting if row.device.is_primary_server]
+    initiating = operation.initiating_server_id
+    return [server for server in primaries if server.pk == initiating or server.is_alive(now)]
+
+
+def _watch_cancel(operation: Operation, *, now: datetime) -> bool:
+    """A cancel that some server does not confirm in time has failed."""
+    since = operation.cancelling_since
+    if since is None or now < since + settings.ZCC_CANCEL_TIMEOUT:
+        return False
+    operation.fail_cancel(_why_cancel_failed(operation, now=now), at=now)
+    return True
+
+
+def _why_cancel_failed(operation: Operation, *, now: datetime) -> str:
+    minutes = max(1, round(settings.ZCC_CANCEL_TIMEOUT.total_seconds() / 60))
+    servers = unconfirmed_servers(operation, now=now) or [operation.initiating_server]
+    names = ", ".join(server.name for server in servers)
+    problems = operation.servers.filter(device__in=servers).exclude(problem="")
+    reasons = " ".join(sorted({row.problem for row in problems}))
+    text = (
+        f"{names} did not confirm within {minutes} min that it removed what the operation left. "
+        "Nothing live has changed. Clear this message, then cancel again."
+    )
+    return f"{text} {reasons}".strip()
+
+
+@transaction.atomic
+def finish_cancel(operation: Operation, *, now: datetime) -> None:
+    """Every running server is clean and the key is destroyed: close the books."""
+    operation.mark_cancelled(at=now)
+    Operation.objects.filter(pk=operation.pk).update(claim_id=None, lease_until=None)
+    ServerCertificate.objects.filter(operation=operation).move(
+        to=CertificateState.CANCELLED, claim_id=None, lease_until=None
+    )
+    new_ca = operation.zone.authorities.filter(guid=operation.guid).first()
+    if new_ca is not None:
+        LinkCertificate.objects.filter(certified=new_ca).update(revoked_at=now)
+        LinkCertificate.objects.filter(authority=new_ca).update(revoked_at=now)
+        new_ca.cancel(key_destroyed_at=now)
+    updates.withdraw(operation.update, by=None, now=now)
+
+
+def clear_failure(operation: Operation) -> None:
+    """Put the message of a failed cancel away; it stays in the history."""
+    operation.clear_problem()

@@ -1,0 +1,109 @@
+"""A server's certificate on its way: requested, issued, staged, in use."""
+
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from agent.home import Home
+from certificates import issuing, keys
+from certificates.issuing import HasHold
+from certificates.models import CertificateAuthority, Operation, ServerCertificate
+from certificates.models.authority import State as CAState
+from certificates.models.certificate import Certificate
+from certificates.models.server_certificate import State
+from devices.models import Device
+from pki import csr as requests
+from zcc.ground import claims
+
+RETRY_AFTER = timedelta(seconds=30)
+
+
+@transaction.atomic
+def request(
+    device: Device, *, csr: bytes, operation: Operation | None, now: datetime
+) -> ServerCertificate:
+    """
+    Note a server's request; the same request again is the same row.
+
+    A request with another key replaces the one before: the server has lost that key.
+    """
+    coming = ServerCertificate.objects.filter(device=device).coming().first()
+    if coming is not None:
+        is_same = coming.operation_id == (operation.pk if operation else None)
+        if is_same and _has_same_key(bytes(coming.csr or b""), csr):
+            return coming
+        ServerCertificate.objects.filter(pk=coming.pk).move(
+            to=State.CANCELLED, claim_id=None, lease_until=None
+        )
+    return ServerCertificate.objects.create(
+        device=device, operation=operation, csr=csr, created_at=now
+    )
+
+
+def _has_same_key(one: bytes, other: bytes) -> bool:
+    """Whether both requests are for one key; their bytes differ, an ECDSA signature is random."""
+    return requests.check(one) == requests.check(other)
+
+
+def issuer_of(row: ServerCertificate) -> CertificateAuthority | None:
+    """Return the CA that is to sign the request: the operation's, else the active; None if none."""
+    authorities = CertificateAuthority.objects.exclude(der=None)
+    if row.operation is not None:
+        found = authorities.filter(guid=row.operation.guid)
+    else:
+        found = authorities.filter(zone=row.device.zone, state=CAState.ACTIVE)
+    ca = found.first()
+    return ca if ca is not None and ca.is_internal else None
+
+
+def issue(row: ServerCertificate, *, home: Home, hold: HasHold, now: datetime) -> None:
+    """
+    Sign the claimed request with the key in `home`, which is that of the CA server.
+
+    What cannot be signed says so in its row and is tried again.
+    """
+    authority = issuer_of(row)
+    if authority is None:
+        claims.release(row)
+        return
+    include = row.operation is None or row.operation.include_additional_dns_names
+    try:
+        certificate = issuing.sign_server(
+            authority,
+            keys.load_ca_key(home, row.device.zone, authority.guid),
+            request_der=bytes(row.csr or b""),
+            device=row.device,
+            include_additional=include,
+            hold=hold,
+            now=now,
+        )
+    except (ValueError, keys.KeyUnavailable) as error:
+        _move(row, State.FAILED, reason=str(error)[:400], retry_at=now + RETRY_AFTER)
+        return
+    _move(
+        row,
+        State.FUTURE,
+        authority=authority,
+        reason="",
+        retry_at=None,
+        **Certificate.columns(certificate),
+    )
+
+
+def _move(row: ServerCertificate, to: State, **facts: object) -> None:
+    """Move the row if it is still ours, and give it back."""
+    mine = ServerCertificate.objects.filter(pk=row.pk, claim_id=row.claim_id)
+    if to == row.state:
+        mine.update(claim_id=None, lease_until=None, **facts)
+    else:
+        mine.move(to=to, claim_id=None, lease_until=None, **facts)
+
+
+@transaction.atomic
+def take_into_use(certificate: ServerCertificate, *, now: datetime) -> bool:
+    """Note that the server shows this certificate now; False if that was known."""
+    future = ServerCertificate.objects.filter(pk=certificate.pk, state=State.FUTURE)
+    if not future.exists():
+        return False
+    ServerCertificate.objects.filter(device=certificate.device_id).current().move(to=State.PREVIOUS)
+    return bool(future.move(to=State.CURRENT, activated_at=now))

@@ -1,0 +1,191 @@
+"""The three answers that Configuration > Certificates opens with."""
+
+from datetime import timedelta
+
+from django.urls import reverse
+
+from certificates.devices_at_risk import AtRisk
+from certificates.models import Operation
+from certificates.models.operation import State
+from certificates.server_rows import ServerRow
+from certificates.standing import Standing
+from certificates.wording import day_text, listed, short_text, state_word
+from devices.models import Device
+from zcc.ground.situation import Answer, Answers
+from zcc.templatetags.numbers import count
+from zcc.templatetags.times import planned_text, span, until_text
+
+# From 90 days on the console warns that a CA ends (spec.md, section 10).
+EXPIRY_WARNING = timedelta(days=90)
+
+
+def answers(standing: Standing, servers: list[ServerRow], at_risk: AtRisk) -> Answers:
+    """Return whether the zone is all right, what is happening, and what must be done next."""
+    return Answers(_all_right(standing, servers), _happening(standing), _next(standing, at_risk))
+
+
+def _all_right(standing: Standing, servers: list[ServerRow]) -> Answer:
+    authority, now = standing.authority, standing.now
+    if authority is None or authority.expires_at is None:
+        return Answer("mute", "This zone has no certificate authority yet.")
+    if authority.is_expired(now):
+        more = "Devices and servers refuse each other until it is replaced."
+        return Answer("bad", "The Zone CA has expired.", more)
+    expired = [row.device.name for row in servers if row.is_expired]
+    if expired:
+        what = "certificate" if len(expired) == 1 else "certificates"
+        verb = "has" if len(expired) == 1 else "have"
+        return Answer("bad", f"The {what} of {listed(expired)} {verb} expired.")
+    if authority.expires_at <= now + EXPIRY_WARNING and standing.operation is None:
+        left = (
+            span(authority.expires_at - now)
+            if authority.expires_at - now < timedelta(days=1)
+            else ""
+        )
+        days = left or count((authority.expires_at - now).days, "day")
+        return Answer(
+            "warn", f"The Zone CA will expire in {days}.", "All certificates are in force."
+        )
+    if standing.operation is not None and standing.operation.activated_at is not None:
+        return _after_activation(standing)
+    if standing.open_operation is not None:
+        more = "Nothing live has changed yet."
+        return Answer("ok", "All right. All certificates are in force.", more)
+    return Answer("ok", "All right. All certificates are in force.", _contact(standing))
+
+
+def _after_activation(standing: Standing) -> Answer:
+    left = [device.name for device in standing.unswitched]
+    shown = len(standing.progress) - len(left)
+    more = f"{shown} of {count(len(standing.progress), 'server')} show their new certificates."
+    if left and standing.operation and standing.operation.state == State.OVERLAP:
+        shows = "shows its old certificate" if len(left) == 1 else "show their old certificates"
+        say = f"The new CA is in force; {listed(left)} still {shows}."
+        return Answer("warn", say, f"{more} Late servers switch when they are back.")
+    return Answer("ok", "All right. The new CA is in force.", more)
+
+
+def _contact(standing: Standing) -> str:
+    heard = Device.objects.filter(zone=standing.zone).active()
+    heard = heard.filter(last_contact_at__gt=standing.now - timedelta(days=1))
+    return f"{heard.count():,} of {count(standing.devices, 'device')} in contact within 24 h."
+
+
+def _happening(standing: Standing) -> Answer:
+    operation = standing.operation
+    if operation is None:
+        return _nothing_happens(standing)
+    if operation.state in (State.CANCELLING, State.CANCEL_FAILED):
+        return _taken_back(standing, operation)
+    if operation.is_held and operation.is_open:
+        at = short_text(operation.activate_at, now=standing.now)
+        more = f"It does not activate at {at}: {operation.held_reason}"
+        return Answer("warn", f"{operation.get_kind_display()} is held.", more)
+    if operation.activated_at is not None:
+        return _switching(standing, operation)
+    return _getting_ready(standing, operation)
+
+
+def _taken_back(standing: Standing, operation: Operation) -> Answer:
+    name = operation.get_kind_display()
+    if operation.state == State.CANCEL_FAILED:
+        return Answer("warn", f"{name} could not be canceled.", "Nothing live has changed.")
+    clean = f"{standing.how_many('cleaned_at')} of {count(len(standing.progress), 'server')}"
+    return Answer("run", f"{name} is being canceled.", f"{clean} removed what it left.")
+
+
+def _getting_ready(standing: Standing, operation: Operation) -> Answer:
+    name, planned = operation.get_kind_display(), planned_text(operation.activate_at)
+    match operation.state:
+        case State.PREPARING:
+            more = f"{operation.initiating_server.name} makes its key and its certificate."
+            return Answer("run", f"{name}: the new CA is being made.", more)
+        case State.REPLICATING:
+            done = f"{standing.replicas.available} of {standing.replicas.total}"
+            more = "Then the update is assigned to all devices by itself."
+            return Answer("run", f"{name}: content is being replicated, {done}.", more)
+        case State.ASSIGNED:
+            ready = standing.counts.ready_percent
+            more = f"Activation {planned}{_coming(operation, standing)}."
+            return Answer("run", f"{name}: {ready} % of devices are ready.", more)
+    return Answer("wait", f"{name} activates {planned}.", "It can no longer be canceled.")
+
+
+def _switching(standing: Standing, operation: Operation) -> Answer:
+    if operation.state == State.ACTIVATING or operation.activated_at is None:
+        done = f"{standing.how_many('activated_at')} of {len(standing.progress)}"
+        name = operation.get_kind_display()
+        return Answer("run", f"{name} is activating: {done} servers switched.")
+    since = _coarse(span(standing.now - operation.activated_at))
+    left, counted = standing.counts.counted - standing.counts.successful, standing.counts.counted
+    more = f"{left:,} of {count(counted, 'device')} have not completed the update."
+    return Answer("ok", f"Overlap, for {since}: both CAs are trusted.", more if left else "")
+
+
+def _coarse(words: str) -> str:
+    """Keep the larger unit: a sentence that changes every second cannot be read."""
+    parts = words.split(" ")
+    return " ".join(parts[:2]) if parts[1:2] != ["s"] else "less than a minute"
+
+
+def _coming(operation: Operation, standing: Standing) -> str:
+    """Say how far away it is, unless that changes with every second."""
+    if operation.activate_at - standing.now < timedelta(hours=1):
+        return ""
+    return f", {until_text(operation.activate_at, now=standing.now)}"
+
+
+def _nothing_happens(standing: Standing) -> Answer:
+    last = standing.last_operation
+    if last is None:
+        return Answer("mute", "Nothing is in progress.", "No operation has run in this zone yet.")
+    what = f"{last.get_kind_display()}, {state_word(last).lower()}"
+    more = f"Last operation: {what}, of {day_text(last.created_at)}."
+    return Answer(
+        "mute", "Nothing is in progress.", more, reverse("certificates:operation", args=[last.pk])
+    )
+
+
+def _next(standing: Standing, at_risk: AtRisk) -> Answer:
+    if standing.notice is not None:
+        more = "Read the message above, clear it, and cancel again."
+        if standing.notice.state == State.FAILED:
+            more = "Read the message above and clear it."
+        return Answer("warn", "Look at the operation that failed.", more)
+    if standing.operation is None:
+        return _next_at_rest(standing)
+    return _next_in(standing.operation, standing, at_risk)
+
+
+def _next_in(operation: Operation, standing: Standing, at_risk: AtRisk) -> Answer:
+    if operation.state == State.CANCEL_FAILED:
+        return Answer("warn", "Cancel it again.", "Not every server has confirmed yet.")
+    if operation.is_held and operation.is_open:
+        return Answer(
+            "warn", "Mend what holds it, or cancel it.", "Waiting harms nobody meanwhile."
+        )
+    if at_risk.number:
+        url = reverse("systemupdates:status_by_device", args=[operation.update_id])
+        say = f"Look at {count(at_risk.number, 'device')} at risk."
+        return Answer("warn", say, "Their update failed, or they are silent.", url)
+    if operation.state == State.OVERLAP:
+        more = "Retire the old CA once no device needs it any more."
+        return Answer("next", "Nothing today.", more)
+    late = [device.name for device in standing.late_servers]
+    verb = "is late; it follows" if len(late) == 1 else "are late; they follow"
+    more = f"{listed(late)} {verb} when back." if late else ""
+    return Answer("next", "Nothing. It goes on by itself.", more)
+
+
+def _next_at_rest(standing: Standing) -> Answer:
+    authority = standing.authority
+    expires_at = authority.expires_at if authority else None
+    if authority is None or expires_at is None:
+        return Answer("next", "Nothing today.")
+    verb = "Remint" if authority.is_internal else "Renew"
+    expires = day_text(expires_at)
+    if expires_at <= standing.now + EXPIRY_WARNING:
+        return Answer("warn", f"{verb} the CA.", f"It expires on {expires}.")
+    remint_from = day_text(expires_at - EXPIRY_WARNING)
+    more = f"{verb} the CA from {remint_from}; it expires on {expires}."
+    return Answer("next", "Nothing today.", more)

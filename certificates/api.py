@@ -1,0 +1,238 @@
+"""What devices and this app tell each other at a refresh: trust, and a Satellite's certificate."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db.models import QuerySet
+
+from certificates import issuing, server_steps, trust
+from certificates.actions import server_certificates
+from certificates.models import (
+    CertificateAuthority,
+    Operation,
+    PublishedTrust,
+    ServerCertificate,
+    ServerProgress,
+)
+from certificates.models.authority import State as CAState
+from certificates.models.operation import State as OperationState
+from certificates.models.server_certificate import State
+from devices.models import Device
+from pki import csr, keys
+from systemupdates import actions as updates
+from systemupdates.models import DeviceUpdate
+from systemupdates.models import device_update as device_updates
+from zcc.ground.wire import entries, text
+
+
+def trusted_anchors(device: Device) -> list[CertificateAuthority]:
+    """The CAs that everyone in the zone trusts now, oldest first."""
+    return list(CertificateAuthority.objects.filter(zone=device.zone_id).trusted())
+
+
+def manifest_for(device: Device) -> str | None:
+    """
+    Return the trust manifest if the device should have it: another epoch, or other anchors.
+
+    One whose turn has not come, whose update failed, or that is ignored keeps what it has.
+    """
+    published = trust.published(device.zone)
+    if published is None or not may_be_told(device, published):
+        return None
+    wanted = sorted(trust.anchors_in(published))
+    if device.trust_epoch == published.epoch and device.trusted_fingerprints == wanted:
+        return None
+    return published.envelope
+
+
+def may_be_told(device: Device, published: PublishedTrust) -> bool:
+    """Whether this manifest is meant for the device now."""
+    update = trust.update_in(published)
+    if update is None:
+        return True
+    rows = DeviceUpdate.objects.filter(device=device, update__guid=update["id"])
+    row = rows.select_related("update").first()
+    if row is None:
+        return True
+    if row.state == device_updates.State.FAILED:
+        return bool(update["activated"])
+    return row.is_released and row.state != device_updates.State.IGNORED
+
+
+def join_operation(device: Device, *, now: datetime) -> None:
+    """A device that enrols while an update is assigned gets its row, a Satellite its steps."""
+    operation = Operation.objects.filter(zone=device.zone_id).live().order_by("pk").last()
+    if operation is None:
+        return
+    updates.add_late_comer(operation.update, device, now=now)
+    if device.is_authentication_satellite:
+        ServerProgress.objects.get_or_create(operation=operation, device=device)
+
+
+# An Authentication Satellite's certificate
+
+
+def record(device: Device, report: Mapping[str, Any], *, now: datetime) -> None:
+    """Note a Satellite's requests, and what it says of its certificates."""
+    if not device.is_authentication_satellite:
+        return
+    for entry in entries(report, "certificates"):
+        operation = _operation(device, text(entry, "operation"))
+        if request := _decoded(text(entry, "csr")):
+            _record_request(device, request, operation, slot=text(entry, "slot"), now=now)
+        _record_state(device, entry, operation, now=now)
+    _record_retired(device, now=now)
+
+
+def _record_retired(device: Device, *, now: datetime) -> None:
+    """A Satellite that trusts what the zone trusts has forgotten the old CA, and its link."""
+    trusted = sorted(ca.sha256 for ca in trusted_anchors(device))
+    if device.trusted_fingerprints == trusted:
+        completed = ServerProgress.objects.filter(
+            device=device, operation__state=OperationState.COMPLETED, retired_at=None
+        )
+        completed.exclude(activated_at=None).update(retired_at=now)
+
+
+def _record_clean(device: Device, *, now: datetime) -> None:
+    """A Satellite that reports no future certificate has nothing left of a cancelled operation."""
+    cancelled = ServerProgress.objects.filter(
+        device=device, operation__state=OperationState.CANCELLED, cleaned_at=None
+    )
+    cancelled.update(cleaned_at=now)
+
+
+def _operation(device: Device, guid: str) -> Operation | None:
+    live = Operation.objects.filter(zone=device.zone_id).exclude(
+        state__in=[OperationState.CANCELLED, OperationState.CANCELLING]
+    )
+    return next((found for found in live if str(found.guid) == guid), None) if guid else None
+
+
+def _decoded(text_: str) -> bytes | None:
+    try:
+        return base64.b64decode(text_, validate=True) or None
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _record_request(
+    device: Device, request: bytes, operation: Operation | None, *, slot: str, now: datetime
+) -> None:
+    """Take a request that proves its key; a bad one is passed over and asked for again."""
+    if slot == "future" and operation is None:
+        return
+    try:
+        csr.check(request)
+    except ValueError:
+        return
+    server_certificates.request(device, csr=request, operation=operation, now=now)
+    _progress(device, operation).filter(requested_at=None).update(requested_at=now)
+
+
+def _record_state(
+    device: Device, entry: Mapping[str, Any], operation: Operation | None, *, now: datetime
+) -> None:
+    rows = _progress(device, operation)
+    match text(entry, "state"):
+        case "staged":
+            rows.filter(staged_at=None).update(staged_at=now)
+        case "armed":
+            rows.filter(armed_at=None).update(armed_at=now)
+        case "active":
+            _record_active(device, text(entry, "leaf"), now=now)
+        case "clean" if text(entry, "slot") == "current":
+            _forget_lost(device)
+        case "clean":
+            _record_clean(device, now=now)
+
+
+def _record_active(device: Device, leaf: str, *, now: datetime) -> None:
+    """Note which certificate the Satellite's port shows."""
+    shown = ServerCertificate.objects.filter(device=device, sha256=leaf, state=State.FUTURE).first()
+    if shown is not None and server_certificates.take_into_use(shown, now=now):
+        _progress(device, shown.operation).filter(activated_at=None).update(activated_at=now)
+
+
+def _forget_lost(device: Device) -> None:
+    """A Satellite without a certificate has lost it with its key, and is to ask for another."""
+    rows = ServerCertificate.objects.filter(device=device)
+    rows.current().move(to=State.PREVIOUS)
+    rows.coming().filter(operation=None, state=State.FUTURE).move(to=State.CANCELLED)
+
+
+def _progress(device: Device, operation: Operation | None) -> "QuerySet[ServerProgress]":
+    return ServerProgress.objects.filter(device=device, operation=operation)
+
+
+def certificates_for(device: Device) -> list[dict[str, Any]]:
+    """Return what an Authentication Satellite should have now: its certificate, and the next."""
+    return [_current_slot(device), *_future_slot(device)]
+
+
+def _current_slot(device: Device) -> dict[str, Any]:
+    rows = ServerCertificate.objects.filter(device=device).select_related("authority")
+    row = rows.current().first() or rows.filter(state=State.FUTURE, operation=None).first()
+    slot = _slot(device, "current", None, key_type=_active_key_type(device))
+    if row is not None and row.authority is not None:
+        slot["operation"] = str(row.operation.guid) if row.operation else None
+        slot["chain"] = server_steps.chain_pem(row).decode()
+        slot["ca"] = trust.anchor_pem(row.authority)
+    return slot
+
+
+def _future_slot(device: Device) -> list[dict[str, Any]]:
+    operation = Operation.objects.newest(device.zone)
+    ended = (OperationState.CANCELLING, OperationState.CANCEL_FAILED)
+    if operation is None or operation.state in ended:
+        return []
+    # One at a time: two requests on their way would replace each other for ever.
+    if not ServerCertificate.objects.filter(device=device).current().exists():
+        return []
+    progress = _progress(device, operation).first()
+    if progress is None or progress.activated_at is not None:
+        return []
+    slot = _slot(device, "future", operation, key_type=operation.key_type)
+    row = ServerCertificate.objects.filter(
+        device=device, operation=operation, state=State.FUTURE
+    ).first()
+    if row is not None and operation.new_ca is not None and updates_released(device, operation):
+        link, bridge = server_steps.link_pem(operation), server_steps.bridge_pem(operation)
+        slot["chain"] = server_steps.chain_pem(row).decode()
+        slot["ca"] = trust.anchor_pem(operation.new_ca)
+        slot["link"] = link.decode() if link else None
+        slot["bridge"] = bridge.decode() if bridge else None
+    return [slot]
+
+
+def updates_released(device: Device, operation: Operation) -> bool:
+    """Whether the device's turn in the operation's update has come."""
+    row = operation.update.device_updates.filter(device=device).first()
+    at_rest = (device_updates.State.IGNORED, device_updates.State.FAILED)
+    return row is not None and row.is_released and row.state not in at_rest
+
+
+def _slot(
+    device: Device, slot: str, operation: Operation | None, *, key_type: str
+) -> dict[str, Any]:
+    include = operation is not None and operation.include_additional_dns_names
+    return {
+        "slot": slot,
+        "operation": str(operation.guid) if operation else None,
+        "key_type": key_type,
+        "subject_dns": device.dns_name,
+        "dns_names": issuing.dns_names(device, include_additional=include),
+        "ip_addresses": list(device.addresses),
+        "chain": None,
+        "ca": None,
+        "link": None,
+        "bridge": None,
+    }
+
+
+def _active_key_type(device: Device) -> str:
+    active = CertificateAuthority.objects.get(zone=device.zone_id, state=CAState.ACTIVE)
+    return keys.key_type_of(active.x509().public_key()) or keys.DEFAULT

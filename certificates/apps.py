@@ -1,0 +1,9 @@
+"""The Django application `certificates`."""
+
+from django.apps import AppConfig
+
+
+class CertificatesConfig(AppConfig):
+    """Registers `certificates`."""
+
+    name = "certificates"

@@ -1,0 +1,80 @@
+"""The buttons of the pane `Zone Certificate Authority`: what each opens, or why it does not."""
+
+from dataclasses import dataclass
+
+from django.urls import reverse
+
+from certificates.models import Operation
+from certificates.models.operation import State
+from certificates.standing import Standing
+from certificates.wording import day_text
+from zcc.ground import access
+
+LATER = "Comes with a later version."
+NO_RIGHT = "You may look, but not manage certificates. An administrator can give you that right."
+
+
+@dataclass(frozen=True)
+class Button:
+    """A button: with `why` it is disabled and says so, otherwise it opens the dialog at `url`."""
+
+    text: str
+    icon: str
+    url: str = ""
+    why: str = ""
+
+    @property
+    def id(self) -> str:
+        return self.text.lower().replace(" ", "-")
+
+
+def ca_buttons(standing: Standing, user: object) -> list[Button]:
+    """Return the buttons of the pane, those of an external CA without what needs its key."""
+    authority = standing.authority
+    if authority is None:
+        return []
+    view = reverse("certificates:view_certificate", args=["ca", authority.pk])
+    busy = why_busy(standing.open_operation) if standing.open_operation else ""
+    buttons = [
+        Button("View Certificate", "eye", view),
+        Button("Change CA", "arrow-left-right", why=busy or LATER),
+    ]
+    if not authority.is_internal:
+        return buttons
+    remint = Button(
+        "Remint CA",
+        "arrow-repeat",
+        reverse("certificates:remint_ca"),
+        why_not_remint(standing, user),
+    )
+    return [
+        *buttons,
+        remint,
+        Button("Move CA Role", "box-arrow-right", why=busy or LATER),
+        Button("Backup CA", "download", why=busy or LATER),
+        Button("Restore CA", "upload", why=busy or LATER),
+    ]
+
+
+def why_not_remint(standing: Standing, user: object) -> str:
+    """Return why the CA cannot be reminted now, nothing if it can."""
+    if standing.open_operation is not None:
+        return why_busy(standing.open_operation)
+    if not access.has(user, "manage_certificates"):
+        return NO_RIGHT
+    if standing.authority is not None and standing.authority.is_expired(standing.now):
+        return "The active CA has expired. It can no longer be reminted in advance."
+    return ""
+
+
+def why_busy(operation: Operation) -> str:
+    """Return why an open operation leaves no room for another, and what to do."""
+    name = operation.get_kind_display()
+    if operation.state in (State.CANCELLING, State.CANCEL_FAILED):
+        return f"{name} is being canceled. Wait until every server has confirmed."
+    if operation.is_held:
+        return f"{name} is held. Mend what holds it, or cancel it first."
+    if operation.state in (State.ARMED, State.ACTIVATING):
+        return f"{name} is being activated. Wait until the new CA is in force."
+    on = day_text(operation.activate_at)
+    return f"{name} is in progress. Cancel it, or wait until it is activated on {on}."

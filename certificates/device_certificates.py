@@ -1,0 +1,70 @@
+"""The tab `Certificates` of a device: whom it says it trusts, and certificates of its own."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from certificates.models import CertificateAuthority, ServerCertificate
+from certificates.models.authority import State as CAState
+from certificates.models.server_certificate import COMING_STATES, State
+from devices.models import Device
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A CA that the device trusts; unknown ones have no row."""
+
+    sha256: str
+    authority: CertificateAuthority | None
+
+    @property
+    def role(self) -> str:
+        """What this CA is to the zone."""
+        if self.authority is None:
+            return "not a CA of this zone"
+        return {
+            CAState.FUTURE: "future CA",
+            CAState.ACTIVE: "active CA",
+            CAState.SUPERSEDED: "old CA, still trusted",
+            CAState.RETIRED: "retired CA",
+            CAState.CANCELLED: "CA of a canceled operation",
+        }[CAState(self.authority.state)]
+
+    @property
+    def is_worry(self) -> bool:
+        """Whether the device should not trust it any more, or at all."""
+        gone = (CAState.RETIRED, CAState.CANCELLED)
+        return self.authority is None or self.authority.state in gone
+
+
+class DeviceCertificates:
+    """What the tab shows."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+
+    @cached_property
+    def anchors(self) -> list[Anchor]:
+        """The CAs in the device's own report, those of the zone in order of generation first."""
+        reported = list(self.device.trusted_fingerprints)
+        rows = CertificateAuthority.objects.filter(zone=self.device.zone, sha256__in=reported)
+        known = {row.sha256: row for row in rows.defer("der").order_by("generation")}
+        ours = [Anchor(sha256, row) for sha256, row in known.items()]
+        return [*ours, *[Anchor(sha256, None) for sha256 in reported if sha256 not in known]]
+
+    @cached_property
+    def missing(self) -> list[CertificateAuthority]:
+        """The CAs it should trust and does not."""
+        rows = CertificateAuthority.objects.filter(zone=self.device.zone).trusted()
+        return list(rows.defer("der").exclude(sha256__in=self.device.trusted_fingerprints))
+
+    @cached_property
+    def own(self) -> list[ServerCertificate]:
+        """Its certificate in use and the one on its way."""
+        shown = [State.CURRENT, *COMING_STATES]
+        rows = ServerCertificate.objects.filter(device=self.device, state__in=shown)
+        return list(rows.defer("der", "csr").select_related("operation").order_by("created_at"))
+
+    @property
+    def has_server_certificate(self) -> bool:
+        """Whether a device of its kind has a certificate of its own."""
+        return self.device.is_primary_server or self.device.is_authentication_satellite

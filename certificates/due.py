@@ -1,0 +1,112 @@
+"""
+What is due in the zone now, read from rows. Asking writes nothing.
+
+The tick rings for what is found here. A row that a worker holds is not due, nor is one of a server
+without a heartbeat: it is found again when the server is back.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db.models import Q
+
+from certificates import server_steps, trust
+from certificates.actions import operations, server_certificates
+from certificates.models import (
+    CertificateAuthority,
+    JoinRequest,
+    Operation,
+    ServerCertificate,
+    ServerProgress,
+)
+from certificates.models.authority import State as CAState
+from certificates.models.operation import LIVE_STATES, State
+from devices.models import Device, Zone
+from systemupdates.models import Replication
+
+
+class Ring(NamedTuple):
+    """One message to send: which task, on which queue, about which row."""
+
+    task: str
+    queue: str
+    ids: dict[str, int]
+
+
+def rings(zone: Zone, *, now: datetime) -> Iterator[Ring]:
+    """Yield a message for everything that a worker should do now."""
+    alive = {server.pk: server for server in Device.objects.filter(zone=zone).active().alive(now)}
+    yield from _content(alive, now=now)
+    yield from _server_steps(zone, alive, now=now)
+    signing = signing_server(zone)
+    if signing is not None and signing.pk in alive:
+        yield from _signing(zone, signing.queue, now=now)
+
+
+def signing_server(zone: Zone) -> Device | None:
+    """Return the server that holds the CA keys and the update key."""
+    active = CertificateAuthority.objects.filter(zone=zone, state=CAState.ACTIVE)
+    ca = active.select_related("server").first()
+    return ca.server if ca else None
+
+
+def _content(alive: dict[int, Device], *, now: datetime) -> Iterator[Ring]:
+    for row in Replication.objects.due(now).filter(server__in=alive):
+        queue = alive[row.server_id].queue
+        yield Ring("systemupdates.tasks.replicate", queue, {"replication_id": row.pk})
+
+
+def _server_steps(zone: Zone, alive: dict[int, Device], *, now: datetime) -> Iterator[Ring]:
+    """The steps of the newest operation, and what ended ones still have to clean up."""
+    newest = Operation.objects.newest(zone)
+    rows = ServerProgress.objects.free(now).filter(device__in=alive)
+    rows = rows.filter(operation__in=[newest] if newest else []) | rows.filter(
+        operation__state=State.CANCELLED, cleaned_at=None
+    ).filter(operation__zone=zone)
+    rows |= ServerProgress.objects.free(now).filter(
+        device__in=alive,
+        operation__zone=zone,
+        operation__state=State.COMPLETED,
+        retired_at=None,
+        activated_at__isnull=False,
+    )
+    for row in rows.select_related("operation__update", "device"):
+        if server_steps.due_step(row) is not None:
+            queue = alive[row.device_id].queue
+            yield Ring("certificates.tasks.server_step", queue, {"progress_id": row.pk})
+
+
+def _signing(zone: Zone, queue: str, *, now: datetime) -> Iterator[Ring]:
+    """What needs a key that only the signing server holds."""
+    for operation in Operation.objects.filter(zone=zone, state__in=LIVE_STATES):
+        if task := _operation_task(operation, now=now):
+            yield Ring(task, queue, {"operation_id": operation.pk})
+    for row in certificates_to_issue(zone, now=now):
+        yield Ring("certificates.tasks.issue", queue, {"certificate_id": row.pk})
+    free = Q(lease_until=None) | Q(lease_until__lt=now)
+    for request in JoinRequest.objects.filter(free, device=None, refusal=""):
+        yield Ring("certificates.tasks.answer_join", queue, {"request_id": request.pk})
+    if trust.is_due(zone, now=now):
+        yield Ring("certificates.tasks.publish_trust", queue, {"zone_id": zone.pk})
+
+
+def _operation_task(operation: Operation, *, now: datetime) -> str | None:
+    busy = operation.lease_until is not None and operation.lease_until > now
+    waiting = operation.retry_at is not None and operation.retry_at > now
+    if busy or waiting:
+        return None
+    if operation.state == State.PREPARING:
+        return "certificates.tasks.prepare"
+    if operation.state == State.CANCELLING and not operations.unconfirmed_servers(
+        operation, now=now
+    ):
+        return "certificates.tasks.finish_cancel"
+    return None
+
+
+def certificates_to_issue(zone: Zone, *, now: datetime) -> list[ServerCertificate]:
+    """Requests whose CA exists: of an operation its new one, otherwise the active one."""
+    rows = ServerCertificate.objects.to_be_issued(now).filter(device__zone=zone)
+    issuer_of = server_certificates.issuer_of
+    return [row for row in rows.select_related("operation") if issuer_of(row) is not None]

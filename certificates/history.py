@@ -1,0 +1,94 @@
+"""The history of an operation: every change of it, of its update, its servers and its devices."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from operator import attrgetter
+from typing import Any
+
+from certificates.models import LinkCertificate, Operation, ServerProgress
+from certificates.models.operation import State
+from certificates.standing import Standing
+from certificates.wording import name_of, state_word
+from systemupdates.models import DeviceUpdateEvent
+from zcc.ground import paging
+from zcc.templatetags.words import family, word_icon
+
+EVENTS = 30
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that happened: what, who did it, when, and the reason if there was one."""
+
+    at: datetime
+    title: str
+    by: str
+    family: str
+    icon: str
+    text: str = ""
+
+
+class StandingOf(Standing):
+    """How things stood for one operation, whether it is over or not."""
+
+    def __init__(self, operation: Operation, *, now: datetime) -> None:
+        super().__init__(operation.zone, now=now)
+        self.operation = operation
+
+
+class History:
+    """What the page of one operation shows."""
+
+    def __init__(self, operation: Operation, query: Mapping[str, str], *, now: datetime) -> None:
+        self.operation, self.query, self.now = operation, query, now
+
+    @property
+    def word(self) -> str:
+        return state_word(self.operation)
+
+    @property
+    def is_moving(self) -> bool:
+        return StandingOf(self.operation, now=self.now).is_moving
+
+    def entries(self) -> list[Entry]:
+        """Return the changes of the operation and its update, newest first."""
+        found = [*self._of_operation(), *self._of_update()]
+        return sorted(found, key=attrgetter("at"))[::-1]
+
+    def _of_operation(self) -> Iterator[Entry]:
+        for event in self.operation.events.select_related("by"):
+            word = "Canceled" if event.state == State.CANCELLED else str(event.get_state_display())
+            if event.note.startswith("Held: "):
+                word = "Held"
+            yield Entry(
+                event.at,
+                word,
+                name_of(event.by),
+                family(word),
+                word_icon(word),
+                event.note.removeprefix("Held: "),
+            )
+
+    def _of_update(self) -> Iterator[Entry]:
+        for event in self.operation.update.events.select_related("by"):
+            word = str(event.get_state_display())
+            title = f"System update: {word.lower()}"
+            yield Entry(event.at, title, name_of(event.by), family(word), word_icon(word))
+
+    def servers(self) -> list[ServerProgress]:
+        return list(self.operation.servers.select_related("device").order_by("device__name"))
+
+    def device_events(self) -> paging.Page:
+        """Return a page of what the devices did, newest first."""
+        rows = DeviceUpdateEvent.objects.filter(device_update__update=self.operation.update_id)
+        rows = rows.select_related("device_update__device", "by")
+        return paging.cut(rows, self.query, key="at", descending=True, size=EVENTS)
+
+    def links(self) -> list[LinkCertificate]:
+        """Return the links between the old CA and the new one."""
+        if self.operation.new_ca_id is None:
+            return []
+        pair: list[Any] = [self.operation.old_ca_id, self.operation.new_ca_id]
+        rows = LinkCertificate.objects.filter(certified__in=pair, authority__in=pair)
+        return list(rows.select_related("certified", "authority").order_by("pk"))

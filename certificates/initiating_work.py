@@ -1,0 +1,79 @@
+"""
+What the initiating server's worker does for an operation as a whole: prepare it, tell devices of
+it, close a cancel.
+
+A problem is shown on the operation and the work tried again; nothing is half done meanwhile.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+
+from agent import package
+from agent.faults import fault_point
+from agent.home import Home
+from certificates import keys, preparing, trust
+from certificates.actions import operations
+from certificates.models import Operation
+from certificates.models.operation import State
+from devices.models import Device, Zone
+from zcc.ground import claims, clock
+
+RETRY_AFTER = timedelta(seconds=10)
+
+logger = logging.getLogger(__name__)
+
+
+def claim(operation_id: int, *, state: State, now: datetime) -> Operation | None:
+    """Claim the operation for this server's worker if it is in `state` and its work is due."""
+    due = Q(retry_at=None) | Q(retry_at__lte=now)
+    rows = Operation.objects.filter(due, pk=operation_id, state=state)
+    return claims.claim(rows.filter(initiating_server=Device.objects.here()), now=now)
+
+
+def prepare(operation: Operation, *, home: Home) -> None:
+    """Make the claimed operation's key, CA, links and content."""
+    agent_pyz = package.contents()
+    with claims.held(operation) as hold, _problems_of(operation):
+        preparing.prepare(operation, home=home, hold=hold, agent_pyz=agent_pyz, now=clock.now())
+
+
+def publish_trust(zone: Zone, *, home: Home) -> None:
+    """Publish the next trust manifest if one is due, or show why that cannot be done."""
+    problem = ""
+    try:
+        trust.publish(zone, home=home, now=clock.now())
+    except keys.KeyUnavailable as error:
+        logger.error("The trust manifest cannot be signed: %s", error)
+        problem = str(error)
+    operations.note_telling(zone, problem=problem)
+
+
+def finish_cancel(operation: Operation, *, home: Home) -> None:
+    """Destroy the future key of the claimed operation, then close its books."""
+    with claims.held(operation), _problems_of(operation):
+        keys.destroy_ca_key(home, operation.guid)
+        fault_point("ca-key-destroyed")
+        operations.finish_cancel(operation, now=clock.now())
+
+
+@contextmanager
+def _problems_of(operation: Operation) -> Iterator[None]:
+    """Show on the operation why its work could not be done now, and let it be tried again."""
+    mine = claims.mine(operation)
+    try:
+        yield
+    except (*operations.OVERTAKEN, claims.LeaseLost) as error:
+        logger.info("%s was cancelled, or is another worker's: %s", operation, error)
+        mine.update(claim_id=None, lease_until=None)
+    except (keys.KeyUnavailable, OSError, ValueError) as error:
+        logger.exception("%s could not go on", operation)
+        mine.update(
+            problem=str(error)[:600],
+            retry_at=clock.now() + RETRY_AFTER,
+            claim_id=None,
+            lease_until=None,
+        )

@@ -1,0 +1,35 @@
+"""
+What a worker held that died: its successor on the same server need not wait for the leases to end.
+
+A worker that only stood still finds its claims gone when it goes on, as after the end of a lease.
+"""
+
+from django.db.models import QuerySet
+
+from certificates import due
+from certificates.models import JoinRequest, Operation, ServerCertificate, ServerProgress
+from devices.models import Device
+from systemupdates.models import Replication
+from zcc.ground.claims import Claimable
+
+
+def free(server: Device) -> int:
+    """Free every row that only a worker of this server claims; return how many there were."""
+    return sum(
+        rows.exclude(claim_id=None).update(claim_id=None, lease_until=None)
+        for rows in _claimed_by(server)
+    )
+
+
+def _claimed_by(server: Device) -> "list[QuerySet[Claimable]]":
+    found: list[QuerySet[Claimable]] = [
+        ServerProgress.objects.filter(device=server),
+        Replication.objects.filter(server=server),
+        Operation.objects.filter(initiating_server=server),
+    ]
+    if due.signing_server(server.zone) == server:
+        found += [
+            ServerCertificate.objects.filter(device__zone=server.zone),
+            JoinRequest.objects.filter(token__zone=server.zone),
+        ]
+    return found

@@ -1,0 +1,106 @@
+"""`manage.py setup_demo`: the zone that `make run` shows to a newcomer, on 127.0.0.1 and up."""
+
+import json
+import os
+import secrets as random
+from argparse import ArgumentParser
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from agent.home import Home
+from certificates import installing, joining, setup_page
+from certificates.installing import InternalCA, SoleWorker
+from certificates.joining import NewServer
+from certificates.models import CertificateAuthority, JoinRequest
+from devices import actions as devices
+from devices.models import Zone
+from zcc.ground import claims, clock, here, secrets
+from zcc.ground.ports import device_url
+
+ZONE = "DEMO-ZONE"
+ADMIN = "admin"
+# Short, so that a newcomer sees things move; a real zone has one hour and twelve.
+SCHEDULES = {
+    "replication_interval": timedelta(seconds=20),
+    "refresh_interval": timedelta(seconds=10),
+}
+NETWORK = "127.0.0"
+SERVERS = {"ps1": 1, "ps2": 2, "ps3": 3}
+SATELLITES = {"cache1": (11, "content"), "auth1": (12, "authentication")}
+WORKSTATIONS = [f"osl-ws-{number:02}" for number in range(1, 7)]
+
+
+class Command(BaseCommand):
+    help = "Set up the demo zone: three Primary Servers, two Satellites, six managed devices."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--network", default=NETWORK, help=f"default: {NETWORK}")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if Zone.objects.exists():
+            self.stdout.write("The demo zone is set up already.")
+            return
+        now = clock.now()
+        network = options["network"]
+        first, *others = servers(network)
+        secrets.make(settings.SECRET_KEY_FILE)
+        home = here.home(first.name)
+        zone = installing.set_up_zone(
+            ZONE, first, InternalCA(common_name=ZONE), home=home, now=now, settings=dict(SCHEDULES)
+        )
+        for server in others:
+            join(zone, server, ca_home=home, now=now)
+        prepare_devices(zone, network, now=now)
+        given = os.environ.get("ZCC_ADMIN_PASSWORD")
+        password = given or random.token_urlsafe(12)
+        installing.make_administrator(ADMIN, password)
+        shown = None if given else password
+        installing.write_welcome(zone, first, admin=ADMIN, password=shown)
+
+
+def servers(network: str) -> list[NewServer]:
+    """Return the Primary Servers of the demo, each on an address of its own."""
+    return [
+        NewServer(name=name, dns_name=f"{name}.demo.zone", addresses=[f"{network}.{number}"])
+        for name, number in SERVERS.items()
+    ]
+
+
+def join(zone: Zone, server: NewServer, *, ca_home: Home, now: datetime) -> None:
+    """Let a server join as add_primary_server does, with this process answering for the CA."""
+    token = joining.create_token(zone, home=ca_home, now=now)
+    home = here.home(server.name)
+    asked = joining.ask(token, server, home=home, now=now)
+    request = claims.claim(JoinRequest.objects.filter(pk=asked.pk), now=now)
+    assert request is not None  # nobody else is here yet
+    joining.answer(request, home=ca_home, hold=SoleWorker(), now=now)
+    answered = JoinRequest.objects.select_related("token__zone", "device").get(pk=asked.pk)
+    joining.accept(answered, home=home)
+    setup_page.write(zone, home=home)
+
+
+def prepare_devices(zone: Zone, network: str, *, now: datetime) -> None:
+    """Leave in each device's home what its agent needs to enrol when it starts."""
+    key = devices.create_registration_key(zone, name="demo", now=now)
+    active = CertificateAuthority.objects.get(zone=zone)
+    common = {
+        "servers": [device_url(server.addresses[0]) for server in servers(network)],
+        "key": key,
+        "fingerprint": active.sha256,
+    }
+    for name, (number, role) in SATELLITES.items():
+        place = {"address": f"{network}.{number}", "roles": [role], "kind": "server"}
+        _write_enrolment(name, {**common, **place})
+    for name in WORKSTATIONS:
+        _write_enrolment(name, {**common, "address": None, "roles": [], "kind": "workstation"})
+
+
+def _write_enrolment(name: str, facts: dict[str, object]) -> None:
+    folder = here.zcc_home() / "devices" / name
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / "enrol.json"
+    path.touch(mode=0o600)
+    path.write_text(json.dumps({"name": name, "dns_name": f"{name}.demo.zone", **facts}, indent=2))

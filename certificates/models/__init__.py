@@ -1,0 +1,19 @@
+from certificates.models.authority import CertificateAuthority, IssuedCertificate, LinkCertificate
+from certificates.models.joining import JoinRequest, JoinToken
+from certificates.models.operation import Operation, OperationEvent
+from certificates.models.server_certificate import ServerCertificate
+from certificates.models.server_step import ServerProgress
+from certificates.models.trust import PublishedTrust
+
+__all__ = [
+    "CertificateAuthority",
+    "IssuedCertificate",
+    "JoinRequest",
+    "JoinToken",
+    "LinkCertificate",
+    "Operation",
+    "OperationEvent",
+    "PublishedTrust",
+    "ServerCertificate",
+    "ServerProgress",
+]

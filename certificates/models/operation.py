@@ -1,0 +1,254 @@
+"""
+An operation replaces the zone's certificate authority, over hours or days.
+
+    PREPARING -> REPLICATING -> ASSIGNED -> ARMED -> ACTIVATING -> OVERLAP -> COMPLETED
+        |  |         |             |
+        |  +---------+-------------+--> CANCELLING -> CANCELLED
+        |                                   ^  |
+        v                                   |  v
+      FAILED                            CANCEL_FAILED
+
+Nothing but _move() writes Operation.state. *Open* ends at the switch: in OVERLAP both CAs are
+trusted, and another operation may begin. Held is not a state but a reason: what keeps an operation
+from being armed when its time has come.
+"""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import Q
+
+from certificates.models.authority import CertificateAuthority
+from devices.models import Device, Zone
+from systemupdates.models import SystemUpdate
+from zcc.ground.claims import Claimable
+
+
+class Kind(models.TextChoices):
+    REMINT_CA = "remint_ca", "Remint CA"
+
+
+class State(models.TextChoices):
+    PREPARING = "preparing", "Preparing"
+    REPLICATING = "replicating", "Replicating"
+    ASSIGNED = "assigned", "Assigned"
+    ARMED = "armed", "Armed"
+    ACTIVATING = "activating", "Activating"
+    OVERLAP = "overlap", "Overlap"
+    COMPLETED = "completed", "Completed"
+    CANCELLING = "cancelling", "Cancelling"
+    CANCEL_FAILED = "cancel_failed", "Cancel failed"
+    CANCELLED = "cancelled", "Canceled"
+    FAILED = "failed", "Failed"
+
+
+TRANSITIONS: dict[str, set[str]] = {
+    State.PREPARING: {State.REPLICATING, State.CANCELLING, State.FAILED},
+    State.REPLICATING: {State.ASSIGNED, State.CANCELLING},
+    State.ASSIGNED: {State.ARMED, State.CANCELLING},
+    State.ARMED: {State.ACTIVATING},
+    State.ACTIVATING: {State.OVERLAP},
+    State.OVERLAP: {State.COMPLETED},
+    State.CANCELLING: {State.CANCELLED, State.CANCEL_FAILED},
+    State.CANCEL_FAILED: {State.CANCELLING},
+}
+CANCELLABLE_STATES = (State.PREPARING, State.REPLICATING, State.ASSIGNED)
+OPEN_STATES = (
+    *CANCELLABLE_STATES,
+    State.ARMED,
+    State.ACTIVATING,
+    State.CANCELLING,
+    State.CANCEL_FAILED,
+)
+# The states in which something is still to be done, by somebody.
+LIVE_STATES = (*OPEN_STATES, State.OVERLAP)
+
+
+class IllegalTransition(Exception):
+    """The operation is not in a state from which it can do this."""
+
+
+class OperationQuerySet(models.QuerySet["Operation"]):
+    def open(self) -> "OperationQuerySet":
+        return self.filter(state__in=OPEN_STATES)
+
+    def live(self) -> "OperationQuerySet":
+        return self.filter(state__in=LIVE_STATES)
+
+    def newest(self, zone: Zone) -> "Operation | None":
+        """The operation that servers follow: also a completed one, for those that come late."""
+        ended = (State.CANCELLED, State.FAILED)
+        return self.filter(zone=zone).exclude(state__in=ended).order_by("pk").last()
+
+
+class Operation(Claimable):
+    zone = models.ForeignKey(Zone, models.PROTECT, related_name="operations")
+    guid = models.UUIDField(default=uuid.uuid4, unique=True)
+    kind = models.CharField(max_length=10, choices=Kind)
+    state = models.CharField(max_length=13, choices=State, default=State.PREPARING)
+    initiating_server = models.ForeignKey(Device, models.PROTECT, related_name="+")
+    update = models.OneToOneField(SystemUpdate, models.PROTECT, related_name="+")
+    old_ca = models.ForeignKey(CertificateAuthority, models.PROTECT, related_name="+")
+    new_ca = models.ForeignKey(CertificateAuthority, models.PROTECT, null=True, related_name="+")
+    # What was asked for.
+    common_name = models.CharField(max_length=64)
+    key_type = models.CharField(max_length=8)
+    years = models.PositiveSmallIntegerField()
+    include_additional_dns_names = models.BooleanField(default=True)
+    activate_at = models.DateTimeField()
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    created_at = models.DateTimeField()
+    # The same form sent twice makes one operation.
+    idempotency_key = models.UUIDField(unique=True)
+    held_reason = models.CharField(max_length=400, blank=True)
+    problem = models.CharField(max_length=600, blank=True)
+    retry_at = models.DateTimeField(null=True)
+    cancelling_since = models.DateTimeField(null=True)
+    activated_at = models.DateTimeField(null=True)
+
+    objects = OperationQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["zone"],
+                condition=Q(state__in=OPEN_STATES),
+                name="one_open_operation_per_zone",
+                violation_error_message="Another operation is in progress.",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=[State.PREPARING, State.FAILED])
+                | Q(state__in=[State.CANCELLING, State.CANCEL_FAILED, State.CANCELLED])
+                | Q(new_ca__isnull=False),
+                name="operation_has_a_new_ca_once_prepared",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk} {self.get_kind_display()} {self.state}"
+
+    # Questions
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN_STATES
+
+    @property
+    def is_live(self) -> bool:
+        return self.state in LIVE_STATES
+
+    @property
+    def is_held(self) -> bool:
+        return bool(self.held_reason)
+
+    @property
+    def cutoff_at(self) -> datetime:
+        """From then on it is armed and can no longer be cancelled."""
+        return self.activate_at - settings.ZCC_CANCEL_CUTOFF
+
+    def can_cancel(self, now: datetime) -> bool:
+        """
+        "The Cancel button will be disabled ten minutes before the activation time." (manual)
+
+        A held operation does not activate by itself, so it can be cancelled after that, too.
+        """
+        if self.state == State.CANCEL_FAILED:
+            return True
+        return self.state in CANCELLABLE_STATES and (now < self.cutoff_at or self.is_held)
+
+    # Verbs
+
+    def mark_prepared(self, *, new_ca: CertificateAuthority, at: datetime) -> None:
+        """The CA server has the new key, the new CA and the content of the update."""
+        self._move(State.REPLICATING, by=None, at=at, new_ca=new_ca, problem="")
+
+    def mark_assigned(self, *, by: Any, at: datetime) -> None:
+        self._move(State.ASSIGNED, by=by, at=at, held_reason="")
+
+    def arm(self, *, at: datetime) -> None:
+        """Give the go-ahead; an operation that was held activates one cut-off later."""
+        activate_at = max(self.activate_at, at + settings.ZCC_CANCEL_CUTOFF)
+        late = activate_at > self.activate_at + LATE_ARMING
+        self._move(
+            State.ARMED,
+            by=None,
+            at=at,
+            held_reason="",
+            activate_at=activate_at if late else self.activate_at,
+        )
+
+    def start_activation(self, *, at: datetime) -> None:
+        self._move(State.ACTIVATING, by=None, at=at, activated_at=at)
+
+    def finish_activation(self, *, at: datetime) -> None:
+        self._move(State.OVERLAP, by=None, at=at)
+
+    def complete(self, *, by: Any, at: datetime) -> None:
+        """The old CA is retired."""
+        self._move(State.COMPLETED, by=by, at=at)
+
+    def start_cancel(self, *, by: Any, at: datetime) -> None:
+        if not self.can_cancel(at):
+            raise IllegalTransition(f"{self} can no longer be cancelled")
+        self._move(State.CANCELLING, by=by, at=at, cancelling_since=at, held_reason="", problem="")
+
+    def mark_cancelled(self, *, at: datetime) -> None:
+        self._move(State.CANCELLED, by=None, at=at, problem="")
+
+    def fail_cancel(self, reason: str, *, at: datetime) -> None:
+        self._move(State.CANCEL_FAILED, by=None, at=at, note=reason, problem=reason[:600])
+
+    def hold(self, reason: str, *, at: datetime) -> None:
+        """Say why it is not armed although its time has come."""
+        if reason == self.held_reason:
+            return
+        held = Operation.objects.filter(pk=self.pk, state__in=CANCELLABLE_STATES)
+        if held.exclude(held_reason=reason[:400]).update(held_reason=reason[:400]):
+            self.events.create(state=self.state, by=None, at=at, note=f"Held: {reason}"[:600])
+            self.held_reason = reason
+
+    def clear_problem(self) -> None:
+        """Put the failure message away; it stays in the history."""
+        Operation.objects.filter(pk=self.pk).update(problem="")
+        self.problem = ""
+
+    def _move(self, to: State, *, by: Any, at: datetime, note: str = "", **facts: Any) -> None:
+        """
+        Change state and record the change, or raise IllegalTransition.
+
+        The old state is checked by the UPDATE itself, so when a worker and a click on Cancel race,
+        one of them wins and the other is told.
+        """
+        sources = [state for state, targets in TRANSITIONS.items() if to in targets]
+        with transaction.atomic():
+            row = Operation.objects.filter(pk=self.pk, state__in=sources)
+            if not row.update(state=to, **facts):
+                self.refresh_from_db()
+                raise IllegalTransition(f"{self} cannot become {to}")
+            self.events.create(state=to, by=by, at=at, note=note[:600])
+        self.state = to
+        for name, value in facts.items():
+            setattr(self, name, value)
+
+
+# A tick may be this late without the activation being moved for it.
+LATE_ARMING = settings.ZCC_CANCEL_CUTOFF / 10
+
+
+class OperationEvent(models.Model):
+    """One change of an operation: to what state, by whom (nobody: the software), when, and why."""
+
+    operation = models.ForeignKey(Operation, models.CASCADE, related_name="events")
+    state = models.CharField(max_length=13, choices=State)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    at = models.DateTimeField()
+    note = models.CharField(max_length=600, blank=True)
+
+    class Meta:
+        ordering = ["at", "pk"]
+
+    def __str__(self) -> str:
+        return f"#{self.pk} {self.state}"

@@ -1,0 +1,30 @@
+"""What devices are to trust, as published: one signed trust manifest an epoch."""
+
+from django.db import models
+
+from devices.models import Zone
+
+
+class PublishedTrust(models.Model):
+    """
+    A signed trust manifest. Epochs only rise; devices refuse a lower one.
+
+    `digest` is that of what it says without epoch and dates (see certificates.trust): when what
+    should be said has another one, the signing server publishes the next epoch.
+    """
+
+    zone = models.ForeignKey(Zone, models.PROTECT, related_name="trust")
+    epoch = models.PositiveBigIntegerField()
+    envelope = models.TextField()
+    digest = models.CharField(max_length=64)
+    published_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["zone", "epoch"], name="one_manifest_an_epoch"),
+        ]
+        get_latest_by = "epoch"
+
+    def __str__(self) -> str:
+        return f"#{self.pk} epoch {self.epoch}"

@@ -1,0 +1,160 @@
+"""What the pane says of the operation: one sentence, who and when, and the button `Cancel`."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+
+from certificates.models import Operation
+from certificates.models.operation import CANCELLABLE_STATES, State
+from certificates.standing import Standing
+from certificates.wording import listed, name_of, short_text, state_word, to_the_second
+from zcc.templatetags.numbers import count
+from zcc.templatetags.times import moment_text, span
+from zcc.templatetags.words import family, word_icon
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """The button `Cancel`: why it is disabled (nothing: it is not), and what stands under it."""
+
+    why: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Message:
+    """The head of the operation message."""
+
+    family: str
+    icon: str
+    headline: str
+    detail: str
+    # None: the operation is past the point where a Cancel is thought of.
+    cancel: Cancel | None
+    can_retire: bool = False
+    # The headline counts down to this.
+    activate_at: datetime | None = None
+
+    @property
+    def activates(self) -> str:
+        """When it activates, to the second."""
+        return to_the_second(self.activate_at) if self.activate_at else ""
+
+
+def message(standing: Standing) -> Message:
+    """Return the message of the zone's operation; it must have one."""
+    operation = standing.operation
+    assert operation is not None
+    word = state_word(operation)
+    return Message(
+        family="warn" if operation.state == State.CANCEL_FAILED else family(word),
+        icon="arrow-repeat"
+        if operation.state in CANCELLABLE_STATES and word != "Held"
+        else word_icon(word),
+        headline=headline(operation),
+        detail=_detail(standing, operation),
+        cancel=cancel_button(operation, now=standing.now),
+        can_retire=operation.state == State.OVERLAP,
+        activate_at=operation.activate_at if operation.state == State.ARMED else None,
+    )
+
+
+def headline(operation: Operation) -> str:
+    """Return the one sentence that says where the operation stands."""
+    name = operation.get_kind_display()
+    if operation.is_held and operation.state in CANCELLABLE_STATES:
+        return f"The {name} operation is held. It does not activate by itself."
+    return {
+        State.ARMED: "The new CA becomes active",
+        State.ACTIVATING: "The new CA is active. The servers switch to their new certificates.",
+        State.OVERLAP: "The new CA is active. The old one stays trusted beside it.",
+        State.COMPLETED: "The new CA is active, the old one is retired.",
+        State.CANCELLING: f"The {name} operation is being canceled.",
+        State.CANCEL_FAILED: f"{name} could not be canceled.",
+        State.CANCELLED: f"The {name} operation was canceled.",
+        State.FAILED: f"The {name} operation could not begin.",
+    }.get(State(operation.state), f"The {name} operation has been initiated.")
+
+
+def _detail(standing: Standing, operation: Operation) -> str:
+    if operation.state in CANCELLABLE_STATES:
+        return _getting_ready(standing, operation)
+    servers = count(len(standing.progress), "server")
+    match operation.state:
+        case State.ARMED:
+            return (
+                f"{standing.how_many('armed_at')} of {servers} hold the signed go-ahead and switch "
+                "by themselves, even if database and network are away."
+            )
+        case State.ACTIVATING:
+            return f"{standing.how_many('activated_at')} of {servers} show the new certificate."
+        case State.OVERLAP:
+            return (
+                f"Remint CA by {name_of(operation.created_by)}. Servers send the link, so a device "
+                "that slept through the activation still connects, and catches up at its next "
+                "refresh."
+            )
+        case State.CANCELLING:
+            return _cleaning(standing)
+        case State.CANCEL_FAILED:
+            return (
+                "Not every server has confirmed that it removed what the operation left. "
+                "Nothing live has changed. Cancel it again."
+            )
+    return f"{_by(operation)}."
+
+
+def _by(operation: Operation) -> str:
+    return f"By {name_of(operation.created_by)}, {moment_text(operation.created_at)}"
+
+
+def _getting_ready(standing: Standing, operation: Operation) -> str:
+    if operation.is_held:
+        return f"{operation.held_reason} It goes on by itself as soon as that is mended."
+    if operation.problem:
+        problem = f"It could not go on: {operation.problem}"
+        return f"{_by(operation)}. {problem} It is tried again by itself."
+    return (
+        f"{_by(operation)}, on {operation.initiating_server.name}. A system update carries the new "
+        f"CA to {count(standing.devices, 'device')}. Nothing live has changed yet."
+    )
+
+
+def _cleaning(standing: Standing) -> str:
+    """Say of each server whether it has removed what the operation left."""
+    clean = [row.device.name for row in standing.progress if row.cleaned_at]
+    waiting = [row for row in standing.progress if row.cleaned_at is None]
+    late = {device.pk for device in standing.late_servers}
+    asked = [
+        row.device.name
+        for row in waiting
+        if row.device.is_primary_server and row.device_id not in late
+    ]
+    away = [row.device.name for row in waiting if row.device_id in late]
+    satellites = [row.device.name for row in waiting if not row.device.is_primary_server]
+    said = [f"{listed(clean)} removed what it left." if clean else ""]
+    said.append(f"{listed(asked)} is removing it." if asked else "")
+    said.append(f"{listed(satellites)} does at the next refresh." if satellites else "")
+    said.append(f"{listed(away)} does when it is back." if away else "")
+    return " ".join(
+        sentence for sentence in [*said, "The zone goes on with the CA it has."] if sentence
+    )
+
+
+def cancel_button(operation: Operation, *, now: datetime) -> Cancel | None:
+    """Return the button `Cancel` as it is now, None where there is none."""
+    if operation.state in (State.OVERLAP, State.COMPLETED, State.CANCELLED, State.FAILED):
+        return None
+    until = short_text(operation.cutoff_at, now=now)
+    if operation.can_cancel(now):
+        if operation.is_held or operation.state == State.CANCEL_FAILED:
+            return Cancel("", "possible now")
+        return Cancel("", f"possible until {until}")
+    if operation.state == State.CANCELLING:
+        return Cancel("The operation is being canceled already.", "")
+    if operation.state == State.ACTIVATING:
+        return Cancel("The new CA is active. The operation can no longer be canceled.", "")
+    cutoff = span(settings.ZCC_CANCEL_CUTOFF)
+    why = f"It activates in less than {cutoff}: the servers may be armed."
+    return Cancel(f"{why} It can no longer be canceled.", f"was possible until {until}")

@@ -1,0 +1,204 @@
+"""The rows of `ZENworks Server SSL Certificates`: one a server, with its future certificate."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+
+from certificates.models import Operation, ServerCertificate, ServerProgress
+from certificates.models.authority import common_name
+from certificates.models.operation import State as OperationState
+from certificates.models.server_certificate import COMING_STATES, State
+from certificates.standing import Standing
+from certificates.wording import day_text, short_text
+from devices.models import Device
+from devices.standing import standing as contact
+from systemupdates.models import DeviceUpdate
+from systemupdates.models.device_update import State as DeviceState
+from zcc.templatetags.times import ago_text
+
+# A server that switches this much after the activation was late.
+LATE = timedelta(seconds=60)
+_CANCELS = (OperationState.CANCELLING, OperationState.CANCEL_FAILED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerRow:
+    """What the pane shows of one server."""
+
+    device: Device
+    now: datetime
+    holds_ca: bool = False
+    current: ServerCertificate | None = None
+    future: ServerCertificate | None = None
+    operation: Operation | None = None
+    update: DeviceUpdate | None = None
+    progress: ServerProgress | None = None
+
+    @property
+    def tag(self) -> str:
+        if self.holds_ca:
+            return "CA role"
+        return "" if self.device.is_primary_server else "Satellite"
+
+    @property
+    def is_expired(self) -> bool:
+        expires_at = self.current.expires_at if self.current else None
+        return expires_at is not None and expires_at <= self.now
+
+    @property
+    def status(self) -> str:
+        """The Certificate Status of the certificate in use."""
+        return self.current.status(self.now) if self.current else ""
+
+    @property
+    def issued_by(self) -> str:
+        return common_name(self.current.issuer) if self.current else ""
+
+    @property
+    def future_issued_by(self) -> str:
+        return common_name(self.future.issuer) if self.future and self.future.sha256 else ""
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the operation goes on without this server for now."""
+        if self.operation is None or self.progress is None or self.progress.activated_at:
+            return False
+        if self.device.is_primary_server:
+            return not self.device.is_alive(self.now)
+        return contact(self.device, now=self.now).family == "warn"
+
+    @property
+    def update_word(self) -> str:
+        """The Update Status, or where the server stands when that says more."""
+        operation, progress = self.operation, self.progress
+        if operation is None:
+            return "No update"
+        if progress is not None and operation.state in _CANCELS and progress.cleaned_at:
+            return "Canceled"
+        if self.is_late:
+            return "Late server"
+        if operation.state in _CANCELS:
+            return "Cancelling"
+        if operation.state == OperationState.ARMED and progress and progress.armed_at:
+            return "Armed"
+        return str(self.update.get_state_display()) if self.update else "Not assigned"
+
+    @property
+    def update_lines(self) -> list[str]:
+        """What stands under the Update Status: since when, and what went wrong, in words."""
+        lines = [self._since()] if self._since() else []
+        if self.update and self.update.state == DeviceState.FAILED and self.update.reason:
+            lines.append(self.update.reason)
+        if self.progress and self.progress.problem and self.operation:
+            lines.append(self.progress.problem)
+        return lines
+
+    def _since(self) -> str:
+        operation, progress = self.operation, self.progress
+        if operation is None or progress is None:
+            return ""
+        if progress.activated_at:
+            return self._switched(operation, progress.activated_at)
+        if self.is_late:
+            return (
+                f"silent since {self._at(self.last_heard)}"
+                if self.last_heard
+                else "not heard of yet"
+            )
+        if progress.cleaned_at and operation.state in _CANCELS:
+            return f"clean since {self._at(progress.cleaned_at)}"
+        if operation.state in _CANCELS and not self.device.is_primary_server:
+            return "at its next refresh"
+        if operation.state == OperationState.ARMED and progress.armed_at:
+            return f"since {self._at(progress.armed_at)}"
+        if progress.staged_at:
+            return f"staged {self._at(progress.staged_at)}"
+        return ""
+
+    def _switched(self, operation: Operation, at: datetime) -> str:
+        late = operation.activated_at is not None and at > operation.activated_at + LATE
+        return f"{'was late, ' if late else ''}switched {self._at(at)}"
+
+    @property
+    def last_heard(self) -> datetime | None:
+        beat = getattr(self.device, "heartbeat", None)
+        return beat.at if beat else self.device.last_contact_at
+
+    @property
+    def future_line(self) -> str:
+        """What stands under `Future certificate`: when it replaces the one above, or why not."""
+        if self.future is None:
+            return ""
+        if self.future.state == State.FAILED:
+            return self.future.reason
+        if self.future.state == State.REQUESTED:
+            return self._waiting()
+        if self.operation is None:
+            return f"replaces that of {self.device.name}"
+        return self._coming(self.operation)
+
+    def _waiting(self) -> str:
+        assert self.future is not None
+        since = self.now - self.future.created_at
+        return f"its key was made {ago_text(since)}" if since > LATE else ""
+
+    def _coming(self, operation: Operation) -> str:
+        if operation.state in _CANCELS:
+            return "is removed with the operation"
+        if self.is_late:
+            return "switches when it is back"
+        if operation.activated_at:
+            return "is being put to use"
+        if operation.is_held:
+            return f"replaces {self.device.name} at the activation"
+        return f"replaces {self.device.name} {self._when(operation.activate_at)}"
+
+    def _when(self, at: datetime) -> str:
+        words = short_text(at, now=self.now)
+        return f"at {words}" if "," not in words else f"on {day_text(at)}"
+
+    def _at(self, at: datetime | None) -> str:
+        return short_text(at, now=self.now) if at else ""
+
+
+def server_rows(standing: Standing) -> list[ServerRow]:
+    """Return a row for each Primary Server and Authentication Satellite, in four queries."""
+    devices = Device.objects.filter(zone=standing.zone).active().tls_servers()
+    servers = list(devices.select_related("heartbeat", "zone").order_by("kind", "name"))
+    current, future = _certificates(servers)
+    operation = standing.operation
+    progress = {row.device_id: row for row in standing.progress}
+    updates = _updates(servers, operation)
+    authority = standing.authority
+    return [
+        ServerRow(
+            device=server,
+            now=standing.now,
+            holds_ca=authority is not None and authority.is_role_of(server),
+            current=current.get(server.pk),
+            future=future.get(server.pk),
+            operation=operation,
+            update=updates.get(server.pk),
+            progress=progress.get(server.pk),
+        )
+        for server in servers
+    ]
+
+
+def _certificates(
+    servers: list[Device],
+) -> tuple[dict[int, ServerCertificate], dict[int, ServerCertificate]]:
+    """Return each server's certificate in use, and the one on its way."""
+    shown = Q(state=State.CURRENT) | Q(state__in=COMING_STATES)
+    rows = ServerCertificate.objects.filter(shown, device__in=servers)
+    found = list(rows.defer("der", "csr", "intermediates"))
+    current = {row.device_id: row for row in found if row.state == State.CURRENT}
+    return current, {row.device_id: row for row in found if row.is_coming}
+
+
+def _updates(servers: list[Device], operation: Operation | None) -> dict[int, DeviceUpdate]:
+    if operation is None:
+        return {}
+    rows = DeviceUpdate.objects.filter(update=operation.update_id, device__in=servers)
+    return {row.device_id: row for row in rows}

@@ -1,0 +1,232 @@
+"""
+What a Primary Server's worker does in its own home for an operation, one step at a time.
+
+Each step first makes the home so, then notes it in the row guarded by the claim. Done twice, it
+finds its work done. The home is written by `agent.home` alone, here as on a Satellite.
+"""
+
+import logging
+from datetime import datetime, timedelta
+
+from cryptography.hazmat.primitives.serialization import Encoding
+from django.db import transaction
+
+from agent.home import Home, HomeError
+from certificates import issuing, setup_page, trust, wire
+from certificates.actions import server_certificates
+from certificates.models import LinkCertificate, Operation, ServerCertificate, ServerProgress
+from certificates.models import server_certificate as certificates
+from certificates.models.server_step import Step
+from pki import csr, keys
+from systemupdates import actions as updates
+from systemupdates import replication
+from systemupdates.models import device_update as device_updates
+from zcc.ground import claims, clock
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER = timedelta(seconds=5)
+
+
+class StepFailed(Exception):
+    """The step could not be done now; the message is for the user."""
+
+
+def due_step(row: ServerProgress) -> Step | None:
+    """Return the step that is due on this server, read from rows."""
+    operation = row.operation
+    future = _certificate(row)
+    update_row = operation.update.device_updates.filter(device=row.device).first()
+    released = (
+        update_row is not None and update_row.is_released and update_row.state not in _AT_REST
+    )
+    step = row.next_step(
+        operation.state,
+        is_issued=future is not None and future.state == certificates.State.FUTURE,
+        is_released=released,
+        is_switched=operation.activated_at is not None,
+    )
+    return None if step == Step.ARM and go_ahead(operation) is None else step
+
+
+# A failed or ignored update waits for Redeploy; a completed one has nothing to stage.
+_AT_REST = (device_updates.State.FAILED, device_updates.State.IGNORED)
+
+
+def carry_out(row: ServerProgress, *, home: Home) -> None:
+    """Do the step that is due on the claimed row's server, and note that it is done."""
+    step = due_step(row)
+    if step is None:
+        claims.release(row)
+        return
+    try:
+        with claims.held(row):
+            _STEPS[step](row, home)
+    except (StepFailed, HomeError, replication.NoSource, OSError, ValueError) as error:
+        logger.warning("%s: could not %s: %s", row.device.name, step.label, error)
+        claims.mine(row).update(
+            problem=str(error)[:400],
+            retry_at=clock.now() + RETRY_AFTER,
+            claim_id=None,
+            lease_until=None,
+        )
+
+
+def _request(row: ServerProgress, home: Home) -> None:
+    operation, device = row.operation, row.device
+
+    def make() -> bytes:
+        return keys.to_der(keys.generate(operation.key_type))
+
+    key = keys.from_der(home.future_key(str(operation.guid), make))
+    request = csr.build(
+        key,
+        subject_dns=device.dns_name,
+        dns_names=issuing.dns_names(
+            device, include_additional=operation.include_additional_dns_names
+        ),
+        ip_addresses=list(device.addresses),
+    )
+    now = clock.now()
+    with transaction.atomic():
+        server_certificates.request(device, csr=request, operation=operation, now=now)
+        _done(row, requested_at=now)
+
+
+def _stage(row: ServerProgress, home: Home) -> None:
+    operation, device = row.operation, row.device
+    _report(row, device_updates.State.DOWNLOADING)
+    try:
+        sources = updates.sources(operation.update, device=device)
+        replication.bring(operation.update, home=home, sources=sources)
+    except replication.NoSource as error:
+        _report(row, device_updates.State.FAILED, reason=f"No content: {error}")
+        raise
+    _report(row, device_updates.State.UPDATING)
+    certificate = _certificate(row)
+    if certificate is None or operation.new_ca is None:
+        raise StepFailed("The future certificate of this server does not exist yet.")
+    home.stage(
+        str(operation.guid),
+        chain_pem=chain_pem(certificate),
+        ca_pem=trust.anchor_pem(operation.new_ca).encode(),
+        link_pem=link_pem(operation),
+        bridge_pem=bridge_pem(operation),
+    )
+    home.set_anchors([anchor.encode() for anchor in trust.wanted(operation.zone)["anchors"]])
+    now = clock.now()
+    with transaction.atomic():
+        _report(row, device_updates.State.PENDING)
+        _done(row, staged_at=now)
+
+
+def _arm(row: ServerProgress, home: Home) -> None:
+    envelope = go_ahead(row.operation)
+    if envelope is None:
+        raise StepFailed("The go-ahead is not signed yet.")
+    home.arm(str(row.operation.guid), envelope.encode())
+    _done(row, armed_at=clock.now())
+
+
+def go_ahead(operation: Operation) -> str | None:
+    """Return the signed manifest that lets a server switch by itself, None before it exists."""
+    published = trust.published(operation.zone)
+    update = trust.update_in(published) if published else None
+    is_ours = update is not None and update["operation"] == str(operation.guid)
+    if published is None or update is None or not is_ours or not update["armed"]:
+        return None
+    return published.envelope
+
+
+def _activate(row: ServerProgress, home: Home) -> None:
+    operation = row.operation
+    live = home.live()
+    if live is None or live.operation != str(operation.guid):
+        _stage_again_if_gone(row, home)
+        home.activate(str(operation.guid))
+    live = home.live()
+    shown = wire.why_not_shown(row.device.address, live.leaf_sha256 if live else "")
+    if shown is not None:
+        raise StepFailed(shown)
+    setup_page.write(operation.zone, home=home)
+    certificate = _certificate(row)
+    now = clock.now()
+    with transaction.atomic():
+        if certificate is not None:
+            server_certificates.take_into_use(certificate, now=now)
+        _report(row, device_updates.State.COMPLETED)
+        _done(row, activated_at=now)
+
+
+def _stage_again_if_gone(row: ServerProgress, home: Home) -> None:
+    """Another operation may have emptied remint-repo while this server was late: begin anew."""
+    staged = home.staged()
+    if staged is None or staged.operation != str(row.operation.guid):
+        claims.mine(row).update(requested_at=None, staged_at=None)
+        raise StepFailed("The future certificate is no longer in remint-repo; it is made anew.")
+
+
+def _retire(row: ServerProgress, home: Home) -> None:
+    home.set_anchors([anchor.encode() for anchor in trust.wanted(row.operation.zone)["anchors"]])
+    live = home.live()
+    if live is not None and live.operation == str(row.operation.guid):  # else a later one's link
+        home.retire()
+    _done(row, retired_at=clock.now())
+
+
+def _clean(row: ServerProgress, home: Home) -> None:
+    if updates.is_being_fetched(row.operation.update, row.device, now=clock.now()):
+        raise StepFailed("The content is still on its way to this server.")
+    home.clean(str(row.operation.guid))
+    home.set_anchors([anchor.encode() for anchor in trust.wanted(row.operation.zone)["anchors"]])
+    if row.operation.update.content_sha256:
+        home.drop_content(row.operation.update.content_sha256)
+    _done(row, cleaned_at=clock.now())
+
+
+_STEPS = {
+    Step.REQUEST: _request,
+    Step.STAGE: _stage,
+    Step.ARM: _arm,
+    Step.ACTIVATE: _activate,
+    Step.RETIRE: _retire,
+    Step.CLEAN: _clean,
+}
+
+
+def _done(row: ServerProgress, **facts: datetime) -> None:
+    """Note what was done and give the row back; nothing is written once the claim is lost."""
+    claims.mine(row).update(problem="", retry_at=None, claim_id=None, lease_until=None, **facts)
+
+
+def _report(row: ServerProgress, state: device_updates.State, *, reason: str = "") -> None:
+    rows = row.operation.update.device_updates.filter(device=row.device)
+    rows.move(to=state, by=None, at=clock.now(), reason=reason[:400])
+
+
+def _certificate(row: ServerProgress) -> ServerCertificate | None:
+    """The certificate of this server in this operation, or the request for it."""
+    found = ServerCertificate.objects.filter(device=row.device, operation=row.operation)
+    return found.exclude(state=certificates.State.CANCELLED).first()
+
+
+def chain_pem(certificate: ServerCertificate) -> bytes:
+    """What a server sends of its own: the leaf and, of an external CA, the intermediates."""
+    leaf = certificate.x509().public_bytes(Encoding.PEM)
+    return leaf + certificate.intermediates.encode()
+
+
+def link_pem(operation: Operation) -> bytes | None:
+    """New-with-old: sent after the switch, for those who know only the old CA."""
+    return _newest_link(certified=operation.new_ca_id, by=None)
+
+
+def bridge_pem(operation: Operation) -> bytes | None:
+    """Old-with-new: sent from arming until the switch, for those who know only the new CA."""
+    return _newest_link(certified=operation.old_ca_id, by=operation.new_ca_id)
+
+
+def _newest_link(*, certified: int | None, by: int | None) -> bytes | None:
+    links = LinkCertificate.objects.filter(certified=certified, revoked_at=None)
+    link = (links.filter(authority=by) if by else links).order_by("pk").last()
+    return link.x509().public_bytes(Encoding.PEM) if link else None

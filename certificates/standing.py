@@ -1,0 +1,152 @@
+"""
+How the zone's certificates stand at one instant: what both panes and the three answers are made of.
+
+Each question is asked of the database at most once, and none costs more with more devices or
+servers than one grouped query.
+"""
+
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from certificates.models import (
+    CertificateAuthority,
+    LinkCertificate,
+    Operation,
+    OperationEvent,
+    ServerProgress,
+)
+from certificates.models.authority import State as CAState
+from certificates.models.operation import State
+from devices.models import Device, Zone
+from systemupdates import overview
+from systemupdates.models import Replication
+
+# After the activation devices and late servers follow; then nothing moves by the second any more.
+SETTLING = timedelta(minutes=10)
+
+
+class Standing:
+    """The zone's CA, its operation, and how far servers and devices are with it."""
+
+    def __init__(self, zone: Zone, *, now: datetime) -> None:
+        self.zone, self.now = zone, now
+
+    @cached_property
+    def authority(self) -> CertificateAuthority | None:
+        rows = CertificateAuthority.objects.filter(zone=self.zone, state=CAState.ACTIVE)
+        return rows.select_related("server", "zone").first()
+
+    @cached_property
+    def operation(self) -> Operation | None:
+        """The newest operation in which something is still to be done, if any."""
+        rows = Operation.objects.filter(zone=self.zone).live().order_by("pk")
+        return rows.select_related(
+            "update", "old_ca", "new_ca", "initiating_server", "created_by", "zone"
+        ).last()
+
+    @cached_property
+    def open_operation(self) -> Operation | None:
+        """The operation that is in the way of another one."""
+        return self.operation if self.operation and self.operation.is_open else None
+
+    @cached_property
+    def notice(self) -> Operation | None:
+        """An operation whose failure somebody must see and put away."""
+        ended = Operation.objects.filter(zone=self.zone).exclude(problem="")
+        return ended.filter(state__in=[State.CANCEL_FAILED, State.FAILED]).order_by("pk").last()
+
+    @cached_property
+    def last_operation(self) -> Operation | None:
+        return Operation.objects.filter(zone=self.zone).order_by("pk").last()
+
+    @cached_property
+    def is_moving(self) -> bool:
+        """Whether the page should look every two seconds: something may change any moment."""
+        operation = self.operation
+        if operation is None:
+            return False
+        activated = operation.activated_at
+        return operation.is_open or (activated is not None and self.now < activated + SETTLING)
+
+    @property
+    def is_taken_back(self) -> bool:
+        """Whether the operation is being cancelled: nobody has to get ready for it any more."""
+        states = (State.CANCELLING, State.CANCEL_FAILED, State.CANCELLED)
+        return self.operation is not None and self.operation.state in states
+
+    @cached_property
+    def counts(self) -> overview.Counts:
+        if self.operation is None:
+            return overview.Counts()
+        return overview.count_devices([self.operation.update])[self.operation.update_id]
+
+    @cached_property
+    def replicas(self) -> overview.Replicated:
+        if self.operation is None:
+            return overview.Replicated()
+        return overview.count_replicas([self.operation.update])[self.operation.update_id]
+
+    @cached_property
+    def behind(self) -> Replication | None:
+        """The content server that will have the content last."""
+        if self.operation is None:
+            return None
+        rows = Replication.objects.filter(update=self.operation.update, server__retired_at=None)
+        return rows.missing().select_related("server").order_by("-due_at", "server__name").first()
+
+    @cached_property
+    def progress(self) -> list[ServerProgress]:
+        """How far each server is in the operation, retired ones left out."""
+        if self.operation is None:
+            return []
+        rows = self.operation.servers.filter(device__retired_at=None)
+        return list(
+            rows.select_related("device__heartbeat", "device__zone").order_by("device__name")
+        )
+
+    @cached_property
+    def late_servers(self) -> list[Device]:
+        """Primary Servers without a heartbeat: nobody waits for them."""
+        servers = [row.device for row in self.progress if row.device.is_primary_server]
+        return [server for server in servers if not server.is_alive(self.now)]
+
+    @cached_property
+    def unswitched(self) -> list[Device]:
+        """Servers that still show their old certificate."""
+        return [row.device for row in self.progress if row.activated_at is None]
+
+    def how_many(self, column: str) -> int:
+        """Return how many servers have come to a step, by the column that notes it."""
+        return sum(getattr(row, column) is not None for row in self.progress)
+
+    @cached_property
+    def events(self) -> dict[str, OperationEvent]:
+        """When the operation came into each state, and who moved it: the last time."""
+        if self.operation is None:
+            return {}
+        return {row.state: row for row in self.operation.events.select_related("by")}
+
+    @cached_property
+    def devices(self) -> int:
+        return Device.objects.filter(zone=self.zone).active().count()
+
+    @cached_property
+    def future_certificates(self) -> int:
+        if self.operation is None:
+            return 0
+        return self.operation.server_certificates.exclude(sha256="").count()
+
+    @cached_property
+    def superseded(self) -> CertificateAuthority | None:
+        """The old CA that is still trusted beside the active one; of several the newest."""
+        rows = CertificateAuthority.objects.filter(zone=self.zone, state=CAState.SUPERSEDED)
+        return rows.order_by("generation").last()
+
+    @cached_property
+    def link(self) -> LinkCertificate | None:
+        """The new CA signed by the old one, while it is in force."""
+        if self.authority is None or self.superseded is None:
+            return None
+        return LinkCertificate.objects.filter(
+            certified=self.authority, authority=self.superseded, revoked_at=None
+        ).first()

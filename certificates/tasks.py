@@ -1,0 +1,105 @@
+"""Celery tasks: claim, call one action, nothing else. The tick looks for what is due and rings."""
+
+import logging
+
+from celery import shared_task
+
+from certificates import due, initiating_work, joining, leftovers, server_steps
+from certificates.actions import operations, server_certificates
+from certificates.models import JoinRequest, Operation, ServerCertificate, ServerProgress
+from certificates.models.operation import State
+from devices.models import Device, Zone
+from devices.tasks import note_tick
+from zcc.ground import claims, clock, doorbell, here
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task(ignore_result=True)
+def tick() -> None:
+    """Once a second: move operations on and ring for what is due. With nothing due: no write."""
+    note_tick(clock.now())
+    for zone in Zone.objects.all():
+        live = Operation.objects.filter(zone=zone).live().order_by("pk")
+        for operation in live.select_related("zone", "update", "old_ca", "new_ca"):
+            _advance(operation)
+        _ring(zone)
+
+
+def _ring(zone: Zone) -> None:
+    """Ring for what is due, once a second however many servers tick."""
+    now = clock.now()
+    rings = list(due.rings(zone, now=now))
+    if rings and Zone.objects.filter(pk=zone.pk).win_tick(at=now):
+        for ring in rings:
+            doorbell.ring(ring.task, queue=ring.queue, **ring.ids)
+
+
+def _advance(operation: Operation) -> None:
+    """Two ticks at once are told apart by compare-and-set: the slower one has nothing to do."""
+    try:
+        operations.advance(operation, now=clock.now())
+    except operations.OVERTAKEN as error:
+        logger.info("Another tick was first: %s", error)
+    except Exception:  # one operation must not keep the tick from everything else that is due
+        logger.exception("%s could not be moved on", operation)
+
+
+@shared_task(ignore_result=True)
+def prepare(*, operation_id: int) -> None:
+    """On the new CA server: key, CA, links, content."""
+    operation = initiating_work.claim(operation_id, state=State.PREPARING, now=clock.now())
+    if operation is not None:  # None: done, cancelled, or another worker's
+        initiating_work.prepare(operation, home=here.home())
+
+
+@shared_task(ignore_result=True)
+def issue(*, certificate_id: int) -> None:
+    """On the CA server: sign one server's request."""
+    now = clock.now()
+    rows = ServerCertificate.objects.filter(pk=certificate_id).to_be_issued(now)
+    row = claims.claim(rows, now=now)
+    if row is not None:
+        with claims.held(row) as hold:
+            server_certificates.issue(row, home=here.home(), hold=hold, now=now)
+
+
+@shared_task(ignore_result=True)
+def server_step(*, progress_id: int) -> None:
+    """On one Primary Server: the step that is due in its home."""
+    now = clock.now()
+    rows = ServerProgress.objects.filter(pk=progress_id, device=Device.objects.here())
+    row = claims.claim(rows.free(now), now=now)
+    if row is not None:
+        server_steps.carry_out(row, home=here.home())
+
+
+@shared_task(ignore_result=True)
+def publish_trust(*, zone_id: int) -> None:
+    """On the signing server: the next trust manifest."""
+    initiating_work.publish_trust(Zone.objects.get(pk=zone_id), home=here.home())
+
+
+@shared_task(ignore_result=True)
+def finish_cancel(*, operation_id: int) -> None:
+    """On the initiating server: destroy the future key and close the books."""
+    operation = initiating_work.claim(operation_id, state=State.CANCELLING, now=clock.now())
+    if operation is not None:
+        initiating_work.finish_cancel(operation, home=here.home())
+
+
+@shared_task(ignore_result=True)
+def answer_join(*, request_id: int) -> None:
+    """On the CA server: give a joining server its certificate, or say why not."""
+    request = claims.claim(JoinRequest.objects.filter(pk=request_id, device=None), now=clock.now())
+    if request is not None:
+        with claims.held(request) as hold:
+            joining.answer(request, home=here.home(), hold=hold, now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def free_leftovers() -> None:
+    """At a worker's start: free what its predecessor on this server held."""
+    server = Device.objects.filter(guid=here.identity().guid).select_related("zone").first()
+    if server is not None:
+        leftovers.free(server)

@@ -1,0 +1,34 @@
+"""The addresses of Configuration > Certificates."""
+
+from django.urls import path, re_path
+
+from certificates import views
+
+_KIND = r"(?P<kind>ca|server|link)/(?P<pk>[0-9]{1,18})"
+
+urlpatterns = [
+    path("certificates/", views.index, name="index"),
+    path("certificates/ca/", views.ca_pane, name="ca_pane"),
+    path("certificates/servers/", views.servers_pane, name="servers_pane"),
+    path("certificates/device/<int:pk>/", views.device, name="device"),
+    re_path(rf"^certificates/view/{_KIND}/$", views.view_certificate, name="view_certificate"),
+    re_path(
+        rf"^certificates/view/{_KIND}/certificate\.(?P<form>pem|der)$",
+        views.download_certificate,
+        name="download_certificate",
+    ),
+    path("certificates/remint-ca/", views.remint_ca, name="remint_ca"),
+    path("certificates/remint-ca/time/", views.remint_ca_time, name="remint_ca_time"),
+    path("certificates/operations/", views.operations, name="operations"),
+    path("certificates/operations/<int:pk>/", views.operation, name="operation"),
+    path("certificates/operations/<int:pk>/assign-now/", views.assign_now, name="assign_now"),
+    path(
+        "certificates/operations/<int:pk>/cancel/", views.cancel_operation, name="cancel_operation"
+    ),
+    path(
+        "certificates/operations/<int:pk>/clear-message/", views.clear_failure, name="clear_failure"
+    ),
+    path(
+        "certificates/operations/<int:pk>/retire-old-ca/", views.retire_old_ca, name="retire_old_ca"
+    ),
+]

@@ -1,0 +1,145 @@
+"""Dialogs about the zone's certificate authority: `Remint CA`, `Retire old CA`."""
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render, resolve_url
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_safe
+
+from certificates import activation
+from certificates.actions import authorities
+from certificates.buttons import why_not_remint
+from certificates.forms import ActivationTimeForm, RemintCAForm, RetireOldCAForm
+from certificates.models import CertificateAuthority, Operation
+from certificates.models.authority import State as CAState
+from certificates.retirement import Retirement
+from certificates.standing import Standing
+from devices.models import Device
+from pki import keys
+from zcc.ground import access, clock, dialogs
+
+
+@require_http_methods(["GET", "POST"])
+@access.needs("manage_certificates")
+def remint_ca(request: HttpRequest) -> HttpResponse:
+    """Ask what the new generation of the internal CA is to be, and begin the operation."""
+    now = clock.now()
+    ca = _internal_ca()
+    silent = authorities.silent_satellites(ca.zone, now=now)
+    servers = list(Device.objects.filter(zone=ca.zone).active().tls_servers().order_by("name"))
+    proposed = _proposed(ca, now=now)
+    form = RemintCAForm(
+        request.POST or None,
+        user=request.user,
+        ca=ca,
+        servers=servers,
+        silent=silent,
+        now=now,
+        initial=proposed,
+    )
+    if form.is_valid():
+        try:
+            authorities.remint(ca, form.wishes(), by=request.user, now=now)
+        except (authorities.Refused, authorities.OperationInProgress) as error:
+            form.add_error(None, _reason(error))
+        else:
+            return dialogs.close(to="certificates:index")
+    context = {
+        **_surroundings(request, ca, now=now),
+        **_when(ActivationTimeForm(request.POST or proposed), ca, now=now),
+        "servers": servers,
+        "silent": silent,
+    }
+    return dialogs.show(request, "certificates/remint_ca_dialog.html", form, context)
+
+
+def _internal_ca() -> CertificateAuthority:
+    rows = CertificateAuthority.objects.select_related("zone", "server")
+    return get_object_or_404(rows, state=CAState.ACTIVE, server__isnull=False)
+
+
+def _proposed(ca: CertificateAuthority, *, now: datetime) -> dict[str, Any]:
+    """What the dialog proposes: the manual's defaults, and the first recommended time."""
+    recommended = timezone.localtime(activation.recommendation(ca.zone, now=now).since)
+    key_type = keys.key_type_of(ca.x509().public_key())
+    return {
+        "common_name": ca.zone.name,
+        "key_type": key_type or keys.DEFAULT,
+        "years": authorities.MAX_YEARS,
+        "include_additional_dns_names": True,
+        "activation_date": recommended.date(),
+        "activation_time": recommended.time(),
+    }
+
+
+def _surroundings(
+    request: HttpRequest, ca: CertificateAuthority, *, now: datetime
+) -> dict[str, Any]:
+    """What the dialog says around its fields."""
+    return {
+        "section": "certificates",
+        "now": now,
+        "back": resolve_url("certificates:index"),
+        "why_not": why_not_remint(Standing(ca.zone, now=now), request.user),
+        "devices": Device.objects.filter(zone=ca.zone).active().count(),
+        "cutoff": settings.ZCC_CANCEL_CUTOFF,
+        "recommended": activation.recommendation(ca.zone, now=now),
+    }
+
+
+@require_safe
+@access.needs("manage_certificates")
+def remint_ca_time(request: HttpRequest) -> HttpResponse:
+    """Spell out the date and time that stand in the dialog right now."""
+    now = clock.now()
+    ca = _internal_ca()
+    context = _when(ActivationTimeForm(request.GET), ca, now=now)
+    return render(request, "certificates/_activation_time.html", context)
+
+
+def _when(form: ActivationTimeForm, ca: CertificateAuthority, *, now: datetime) -> dict[str, str]:
+    """The chosen time spelled out, and what follows from it or why it cannot be."""
+    if not form.is_valid():
+        return {"spelled_out": "", "consequence": "Choose a date and a time."}
+    zone = timezone.get_current_timezone()
+    chosen = form.cleaned_data
+    try:
+        when = activation.instant(chosen["activation_date"], chosen["activation_time"], zone=zone)
+    except (activation.NoSuchTime, OverflowError) as error:
+        return {"spelled_out": "", "consequence": str(error)}
+    why_not = authorities.why_not_at(ca, when, years=authorities.MAX_YEARS, now=now)
+    consequence = why_not or activation.consequence(when, ca, now=now)
+    return {"spelled_out": activation.spelled_out(when, zone=zone), "consequence": consequence}
+
+
+@require_http_methods(["GET", "POST"])
+@access.needs("manage_certificates")
+def retire_old_ca(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask whether the overlap may end, and end it."""
+    now = clock.now()
+    operation = get_object_or_404(
+        Operation.objects.select_related("zone", "old_ca", "new_ca"), pk=pk
+    )
+    form = RetireOldCAForm(request.POST or None, user=request.user)
+    if form.is_valid():
+        try:
+            authorities.retire_old_ca(operation, by=request.user, now=now)
+        except authorities.Refused as error:
+            form.add_error(None, _reason(error))
+        else:
+            return dialogs.close(to="certificates:index")
+    context = {
+        "section": "certificates",
+        "now": now,
+        "back": resolve_url("certificates:index"),
+        "retirement": Retirement(operation, now=now),
+    }
+    return dialogs.show(request, "certificates/retire_old_ca_dialog.html", form, context)
+
+
+def _reason(error: Exception) -> str:
+    """The sentence of a refusal; that nothing has changed is said by the error summary."""
+    return str(error).removesuffix(" Nothing has changed.")

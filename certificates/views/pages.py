@@ -1,0 +1,152 @@
+"""The pages of Configuration > Certificates and the parts of them that keep themselves current."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from certificates import live
+from certificates.answers import answers
+from certificates.buttons import NO_RIGHT, ca_buttons
+from certificates.device_certificates import DeviceCertificates
+from certificates.devices_at_risk import at_risk
+from certificates.history import History, StandingOf
+from certificates.live import Part
+from certificates.models import Operation
+from certificates.operation_message import message
+from certificates.server_rows import ServerRow, server_rows
+from certificates.standing import Standing
+from certificates.timeline import Timeline
+from devices.models import Device, Zone
+from zcc.ground import access, clock, paging
+
+ALL_COLUMNS = "all"
+
+
+@require_safe
+def index(request: HttpRequest) -> HttpResponse:
+    """Show both panes."""
+    zone = Zone.objects.first()
+    now = clock.now()
+    context: dict[str, object] = {"section": "certificates", "now": now, "zone": zone}
+    if zone is not None:
+        standing = Standing(zone, now=now)
+        rows = server_rows(standing)
+        context["ca_pane"] = live.render(request, _ca_part(request, standing, rows))
+        context["servers_pane"] = live.render(request, _servers_part(request, standing, rows))
+    return render(request, "certificates/index.html", context)
+
+
+@require_safe
+def ca_pane(request: HttpRequest) -> HttpResponse:
+    """Answer with the three answers and the pane `Zone Certificate Authority`, if they are new."""
+    standing = Standing(get_object_or_404(Zone), now=clock.now())
+    return live.answer(request, _ca_part(request, standing, server_rows(standing)))
+
+
+@require_safe
+def servers_pane(request: HttpRequest) -> HttpResponse:
+    """Answer with the pane `ZENworks Server SSL Certificates`, if it is new."""
+    standing = Standing(get_object_or_404(Zone), now=clock.now())
+    return live.answer(request, _servers_part(request, standing, server_rows(standing)))
+
+
+def _ca_part(request: HttpRequest, standing: Standing, rows: list[ServerRow]) -> Part:
+    risk = at_risk(standing)
+    may_manage = access.has(request.user, "manage_certificates")
+    context = {
+        "standing": standing,
+        "now": standing.now,
+        "answers": answers(standing, rows, risk),
+        "buttons": ca_buttons(standing, request.user),
+        "at_risk": risk,
+        "message": message(standing) if standing.operation else None,
+        "steps": Timeline(standing).steps() if standing.operation else [],
+        "may_manage": may_manage,
+        "no_right": NO_RIGHT,
+    }
+    return Part(
+        id="ca-pane",
+        url=reverse("certificates:ca_pane"),
+        template="certificates/_ca_pane.html",
+        context=context,
+        seconds=live.QUICK if standing.is_moving else live.SLOW,
+    )
+
+
+def _servers_part(request: HttpRequest, standing: Standing, rows: list[ServerRow]) -> Part:
+    shows_all = request.GET.get("columns") == ALL_COLUMNS
+    query = {"columns": ALL_COLUMNS} if shows_all else {}
+    return Part(
+        id="servers-pane",
+        url=_address("certificates:servers_pane", query),
+        template="certificates/_servers_pane.html",
+        context={"rows": rows, "now": standing.now, "shows_all": shows_all},
+        seconds=live.QUICK if standing.is_moving else live.SLOW,
+    )
+
+
+def _address(name: str, query: Mapping[str, str], *args: object) -> str:
+    url = reverse(name, args=args)
+    return f"{url}?{urlencode(query)}" if query else url
+
+
+@require_safe
+def operations(request: HttpRequest) -> HttpResponse:
+    """List the zone's operations, newest first."""
+    rows = Operation.objects.select_related("created_by", "initiating_server")
+    page = paging.cut(rows, request.GET.dict(), key="created_at", descending=True)
+    context = {"section": "certificates", "now": clock.now(), "page": page}
+    return render(request, "certificates/operations.html", context)
+
+
+@require_safe
+def operation(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show what an operation is, where it stands, and everything that happened in it."""
+    now = clock.now()
+    found = _operation(pk)
+    part = _operation_part(request, found, now=now)
+    if request.htmx:  # type: ignore[attr-defined]
+        return live.answer(request, part)
+    context = {"section": "certificates", "now": now, "operation": found}
+    context["history"] = live.render(request, part)
+    return render(request, "certificates/operation.html", context)
+
+
+def _operation(pk: int) -> Operation:
+    rows = Operation.objects.select_related(
+        "zone", "update", "old_ca", "new_ca", "initiating_server", "created_by"
+    )
+    return get_object_or_404(rows, pk=pk)
+
+
+def _operation_part(request: HttpRequest, found: Operation, *, now: datetime) -> Part:
+    query = {key: request.GET[key] for key in ("after", "before") if key in request.GET}
+    history = History(found, query, now=now)
+    standing = StandingOf(found, now=now)
+    return Part(
+        id="operation",
+        url=_address("certificates:operation", query, found.pk),
+        template="certificates/_operation.html",
+        context={
+            "history": history,
+            "operation": found,
+            "message": message(standing),
+            "steps": Timeline(standing).steps(),
+            "counts": standing.counts,
+            "now": now,
+        },
+        seconds=live.QUICK if history.is_moving else live.SLOW,
+    )
+
+
+@require_safe
+def device(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show, within a device's page, whom the device trusts and its own certificates."""
+    found = get_object_or_404(Device.objects.select_related("zone"), pk=pk)
+    context = {"now": clock.now(), "certificates": DeviceCertificates(found)}
+    return render(request, "certificates/_device.html", context)
