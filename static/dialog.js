@@ -1,0 +1,65 @@
+// A dialog arrives closed, inside #dialog: open it. [data-close] closes it, and Escape does.
+// [data-enabled-by=NAME] is enabled while the checkbox NAME is checked.
+// A dialog that was opened by its own address stands open over an inert page: there [data-close]
+// is an ordinary link.
+const host = document.getElementById("dialog");
+let opener = null; // who gets the focus back
+
+function followCheckboxes() {
+  for (const part of host.querySelectorAll("[data-enabled-by]")) {
+    part.disabled = !host.querySelector(`[name="${part.dataset.enabledBy}"]`)?.checked;
+  }
+}
+
+function focusFirst(dialog) {
+  const first =
+    dialog.querySelector("[role=alert]:not([hidden])") ??
+    dialog.querySelector("[autofocus]") ??
+    dialog.querySelector(".z-dialog-body :is(input:not([type=hidden]), select, textarea)") ??
+    dialog.querySelector(".z-dialog-foot :is(a, button)");
+  first?.focus();
+}
+
+// The opener itself, or what a live part has put in its place meanwhile.
+function present(element) {
+  if (!element || element.isConnected) return element;
+  return document.querySelector(`[hx-get="${element.getAttribute("hx-get")}"]`);
+}
+
+function close() {
+  host.querySelector("dialog")?.close();
+  host.replaceChildren();
+  present(opener)?.focus();
+  opener = null;
+}
+
+const isPage = () => document.querySelector(".z-shell[inert]") !== null;
+
+new MutationObserver(() => {
+  const dialog = host.querySelector("dialog");
+  followCheckboxes();
+  if (!dialog || dialog.open) return;
+  opener ??= document.activeElement;
+  dialog.showModal();
+  dialog.addEventListener("cancel", (event) => {
+    event.preventDefault();
+    host.querySelector("[data-close]").click();
+  });
+  focusFirst(dialog);
+}).observe(host, { childList: true });
+
+host.addEventListener("change", followCheckboxes);
+host.addEventListener("click", (event) => {
+  if (!event.target.closest("[data-close]") || isPage()) return;
+  event.preventDefault();
+  close();
+});
+
+// A dialog that the server sent open with its page.
+if (host.querySelector("dialog[open]")) {
+  followCheckboxes();
+  focusFirst(host);
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") host.querySelector("[data-close]").click();
+  });
+}
