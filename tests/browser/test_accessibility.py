@@ -1,0 +1,63 @@
+"""Every page and open dialog is clean under axe-core: light and dark, wide and narrow."""
+
+import pytest
+from playwright.sync_api import expect
+
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+
+THEMES = ["light", "dark"]
+WIDTHS = [1280, 390]
+
+
+@pytest.fixture
+def update(make_device, make_update):
+    make_device("a")
+    return make_update(assigned=True)
+
+
+@pytest.fixture(params=[(theme, width) for theme in THEMES for width in WIDTHS], ids=str)
+def screen(console, request):
+    """The console in one of the themes and widths."""
+    theme, width = request.param
+    console.emulate_media(color_scheme=theme)
+    console.set_viewport_size({"width": width, "height": 900})
+    return console
+
+
+def violations(page):
+    found = axe.Axe().run(page).response["violations"]
+    return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found]
+
+
+def test_pages(screen, live_server, update):
+    device = update.device_updates.get(device__name="a").device_id
+    paths = ["/", "/devices/", "/devices/?q=zzz", "/system-updates/", "/no-such-page/"]
+    paths += [f"/devices/{device}/{tab}" for tab in ("", "settings/", "updates/")]
+    paths += [f"/system-updates/{update.pk}/{tab}/" for tab in ("devices", "replication")]
+
+    for path in paths:
+        screen.goto(live_server.url + path)
+        assert (path, violations(screen)) == (path, [])
+
+
+def test_sign_in(page, live_server, zone):
+    page.goto(f"{live_server.url}/login/")
+    assert violations(page) == []
+
+
+def test_dialog_over_its_page(screen, live_server, make_update):
+    make_update()
+    screen.goto(f"{live_server.url}/system-updates/")
+    screen.get_by_role("link", name="current replication status").click()
+    expect(screen.get_by_role("dialog")).to_be_visible()
+
+    assert violations(screen) == []
+
+
+def test_form_with_errors(screen, live_server, make_device):
+    screen.goto(f"{live_server.url}/devices/{make_device('a').pk}/settings/")
+    screen.get_by_label("Names, one a line").fill("*.zone")
+    screen.get_by_role("button", name="Save names").click()
+    expect(screen.get_by_role("alert").first).to_contain_text("The names were not saved.")
+
+    assert violations(screen) == []

@@ -1,0 +1,152 @@
+"""
+A zone with real homes and no processes: what is due is done here, one message after the other.
+
+`run` does what a tick would ring for, each on its own server, until nothing is due. Time is moved
+by what `advance` is told; rows and files are the real ones.
+"""
+
+import os
+from datetime import timedelta
+from importlib import import_module
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+
+from certificates import due, installing, joining
+from certificates.actions import authorities, operations
+from certificates.installing import InternalCA, SoleWorker
+from certificates.joining import NewServer
+from certificates.models import CertificateAuthority, JoinRequest, Operation
+from devices.models import Device, Heartbeat, Kind
+from zcc.ground import claims, clock, here
+
+SERVERS = ["ps1", "ps2", "ps3"]
+NOWHERE = "127.99.0"  # nothing listens there
+
+
+def new_server(number):
+    return NewServer(
+        name=f"ps{number}", dns_name=f"ps{number}.test.zone", addresses=[f"{NOWHERE}.{number}"]
+    )
+
+
+class Living:
+    """The zone, and what a test does to it."""
+
+    def __init__(self):
+        now = clock.now()
+        first = new_server(1)
+        ca = InternalCA(common_name="TEST-ZONE", key_type="ec-p256")
+        self.zone = installing.set_up_zone("TEST-ZONE", first, ca, home=here.home("ps1"), now=now)
+        for number in (2, 3):
+            self.join(new_server(number))
+        self.alice = User.objects.create_user("alice")
+        for name in SERVERS:
+            self.beat(name)
+        self.add_workstation("ws1")
+
+    def join(self, server):
+        now, ca_home, home = clock.now(), here.home("ps1"), here.home(server.name)
+        token = joining.create_token(self.zone, home=ca_home, now=now)
+        asked = joining.ask(token, server, home=home, now=now)
+        request = claims.claim(JoinRequest.objects.filter(pk=asked.pk), now=now)
+        joining.answer(request, home=ca_home, hold=SoleWorker(), now=now)
+        joining.accept(JoinRequest.objects.get(pk=asked.pk), home=home)
+
+    def add_workstation(self, name):
+        return Device.objects.create(
+            zone=self.zone,
+            name=name,
+            kind=Kind.WORKSTATION,
+            dns_name=f"{name}.test.zone",
+            enrolled_at=clock.now(),
+        )
+
+    def beat(self, name, *, ago=timedelta()):
+        server = Device.objects.get(name=name)
+        at = clock.now() - ago
+        Heartbeat.objects.update_or_create(server=server, defaults={"at": at, "tick_at": at})
+
+    def fall_silent(self, name):
+        self.beat(name, ago=timedelta(minutes=5))
+
+    @property
+    def ca(self):
+        return CertificateAuthority.objects.get(zone=self.zone, state="active")
+
+    def wishes(self, **changes):
+        known = {
+            "common_name": "TEST-ZONE",
+            "key_type": "ec-p256",
+            "years": 5,
+            "include_additional_dns_names": True,
+            "activate_at": clock.now() + timedelta(hours=2),
+            "idempotency_key": uuid4(),
+        }
+        return authorities.RemintWishes(**(known | changes))
+
+    def remint(self, **changes):
+        return authorities.remint(self.ca, self.wishes(**changes), by=self.alice, now=clock.now())
+
+    def run(self, *, at=None, only=None, turns=20):
+        """Advance the live operations as of `at`, and do what is due, until nothing is."""
+        for _ in range(turns):
+            moved = [
+                operations.advance(operation, now=at or clock.now())
+                for operation in Operation.objects.filter(zone=self.zone).live()
+            ]
+            rings = list(due.rings(self.zone, now=clock.now()))
+            rings = [ring for ring in rings if only is None or ring.task.endswith(only)]
+            if not rings and not any(moved):
+                return
+            for ring in rings:
+                self.do(ring)
+
+    def do(self, ring):
+        os.environ[here.VARIABLE] = Device.objects.get(guid=ring.queue[7:]).name
+        module, _, name = ring.task.rpartition(".")
+        getattr(import_module(module), name)(**ring.ids)
+
+    def replicate_now(self):
+        """Let the next round of the schedule be now."""
+        operation = Operation.objects.latest("pk")
+        for name in SERVERS:
+            here.home(name).add_content(
+                operation.update.content_sha256,
+                here.home("ps1").open_content(operation.update.content_sha256),
+            )
+        operation.update.replications.update(due_at=clock.now())
+
+    def reach(self, state):
+        """Take a fresh remint as far as `state`; return the operation."""
+        operation = self.remint()
+        self.run()
+        if state != "replicating":
+            self.replicate_now()
+            self.run()
+        if state in ("armed", "overlap", "completed"):
+            self.run(at=operation.activate_at - timedelta(minutes=9))
+        if state in ("overlap", "completed"):
+            self.run(at=operation.activate_at)
+        if state == "completed":
+            authorities.retire_old_ca(
+                Operation.objects.get(pk=operation.pk), by=self.alice, now=clock.now()
+            )
+            self.run()
+        operation.refresh_from_db()
+        assert operation.state == state
+        return operation
+
+
+@pytest.fixture
+def living(db, settings, tmp_path, monkeypatch):
+    settings.ZCC_HOME = tmp_path
+    settings.SECRET_KEY_FILE = tmp_path / "secrets/secret_key"
+    monkeypatch.setenv(here.VARIABLE, "ps1")
+    return Living()
+
+
+@pytest.fixture
+def homes(living):
+    return {name: here.home(name) for name in SERVERS}

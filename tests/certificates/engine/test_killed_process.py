@@ -1,0 +1,128 @@
+"""A worker is killed with SIGKILL between two lines; whoever repeats the step ends it right."""
+
+import pytest
+from cryptography import x509
+from django.db import connection, connections
+
+from agent import faults
+from certificates import keys
+from certificates.actions import operations
+from certificates.models import (
+    CertificateAuthority,
+    IssuedCertificate,
+    LinkCertificate,
+    ServerCertificate,
+)
+from tests.agent.killing import was_killed
+from tests.certificates.engine.conftest import SERVERS
+from zcc.ground import clock, here
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(
+        connection.vendor != "postgresql", reason="a database in memory is not a child's, too"
+    ),
+]
+
+# Of the whole way to REPLICATING; the numbers count root, two links, then a server each.
+PREPARING = [
+    "file.created",
+    "file.written",
+    "file.renamed",
+    "ca-key-made",
+    "ca-row-made",
+    *[f"{point}:{nth}" for point in ("planned", "signed") for nth in range(1, 7)],
+    "links-made",
+    "content-stored",
+]
+
+
+def kill_at(living, point):
+    """Run until a child is killed at `point`, and let the leases of the dead be over."""
+    name, _, nth = point.partition(":")
+    connections.close_all()
+
+    def run():
+        faults._passed.clear()  # what the tests before this one passed
+        living.run()
+
+    assert was_killed(run, f"{name}:kill:{nth or 1}")
+    past = clock.now()
+    operation = living.zone.operations.get()
+    for rows in (living.zone.operations, ServerCertificate.objects, operation.servers):
+        rows.exclude(claim_id=None).update(lease_until=past)
+
+
+def ca_keys(home):
+    return sorted(path.name for path in (home.path / "ca").iterdir())
+
+
+@pytest.mark.parametrize("point", PREPARING)
+def test_preparing_makes_one_key_one_ca_and_a_certificate_a_server(living, homes, point):
+    before = ca_keys(homes["ps1"])
+    operation = living.remint()
+    kill_at(living, point)
+
+    living.run()
+
+    operation.refresh_from_db()
+    assert operation.state == "replicating"
+    assert set(ca_keys(homes["ps1"])) - set(before) == {f"{operation.guid}.key"}
+    assert CertificateAuthority.objects.filter(state="future").count() == 1
+    assert LinkCertificate.objects.count() == 2
+    certificates = ServerCertificate.objects.filter(operation=operation)
+    assert sorted(certificates.values_list("device__name", "state")) == [
+        (name, "future") for name in SERVERS
+    ]
+
+
+@pytest.mark.parametrize("point", ["planned:1", "signed:1", "planned:5", "signed:5"])
+def test_write_ahead_rows_account_for_every_signature(living, point):
+    living.remint()
+    kill_at(living, point)
+
+    living.run()
+
+    rows = IssuedCertificate.objects.all()
+    assert rows.filter(der=None).count() == 1
+    in_use = [*ServerCertificate.objects.all(), *CertificateAuthority.objects.all()]
+    in_use += LinkCertificate.objects.all()
+    signed = {bytes(row.der) for row in rows.exclude(der=None)}
+    assert {bytes(row.der) for row in in_use} == signed
+    assert all(signed_part(row) == bytes(row.tbs) for row in rows.exclude(der=None))
+
+
+def signed_part(row):
+    return x509.load_der_x509_certificate(bytes(row.der)).tbs_certificate_bytes
+
+
+@pytest.mark.parametrize("nth", [1, 4, 7, 10, 14])
+def test_server_killed_while_it_switches_ends_with_the_new_certificate(living, homes, nth):
+    operation = living.reach("armed")
+    operations.advance(operation, now=operation.activate_at)
+    kill_at(living, f"file.renamed:{nth}")
+
+    living.run()
+
+    assert {home.live().operation for home in homes.values()} == {str(operation.guid)}
+    assert ServerCertificate.objects.current().filter(operation=operation).count() == 3
+    operation.refresh_from_db()
+    assert operation.state == "overlap"
+
+
+@pytest.mark.parametrize(
+    "point", ["file.removed:1", "file.removed:4", "file.removed:9", "ca-key-destroyed"]
+)
+def test_killed_cancel_leaves_nothing_behind(living, homes, point):
+    operation = living.reach("assigned")
+    operations.cancel(operation, by=living.alice, now=clock.now())
+    kill_at(living, point)
+
+    living.run()
+
+    operation.refresh_from_db()
+    assert operation.state == "cancelled"
+    assert not keys.has_ca_key(here.home("ps1"), operation.guid)
+    for home in homes.values():
+        assert not list((home.path / "remint-repo").iterdir())
+        assert home.content_items() == []

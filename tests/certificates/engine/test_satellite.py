@@ -1,0 +1,155 @@
+"""An Authentication Satellite's certificates, refresh by refresh: its agent's part and ours."""
+
+from datetime import timedelta
+
+import pytest
+
+from agent import satellite
+from agent.home import Home
+from certificates import api
+from certificates.models import ServerCertificate
+from devices.models import Device
+from zcc.ground import clock
+
+
+class Satellite:
+    """The part of an agent that deals with certificates; what it is told is what it goes by."""
+
+    def __init__(self, living, path):
+        self.living = living
+        self.row = living.add_workstation("auth1")
+        Device.objects.filter(pk=self.row.pk).update(
+            is_authentication_satellite=True,
+            addresses=["127.99.0.12"],
+            version=Device.objects.get(name="ps1").version,
+            last_contact_at=clock.now(),
+        )
+        api.join_operation(Device.objects.get(pk=self.row.pk), now=clock.now())
+        self.move_into(path)
+
+    def move_into(self, path):
+        """Begin with an empty home, as after the disk was replaced."""
+        self.home, self.slots, self.said = Home(path), [], []
+        self.home.make()
+
+    def refresh(self, times=1):
+        for _ in range(times):
+            device = Device.objects.select_related("zone").get(pk=self.row.pk)
+            report = {"certificates": satellite.report(self.home, self.slots)}
+            api.record(device, report, now=clock.now())
+            self.slots = api.certificates_for(device)
+            satellite.follow(self.home, self.slots, log=self.said.append)
+            self.living.run()
+
+    @property
+    def certificates(self):
+        rows = ServerCertificate.objects.filter(device=self.row).order_by("pk")
+        return list(rows.values_list("state", "operation"))
+
+    def shows_its_row(self):
+        current = ServerCertificate.objects.current().get(device=self.row)
+        return self.home.live().leaf_sha256 == current.sha256
+
+
+@pytest.fixture
+def make_satellite(living, tmp_path):
+    return lambda: Satellite(living, tmp_path / "devices/auth1")
+
+
+def test_first_certificate_is_asked_for_issued_and_installed(make_satellite):
+    auth1 = make_satellite()
+
+    auth1.refresh(4)
+
+    assert auth1.certificates == [("current", None)]
+    assert auth1.shows_its_row()
+
+
+def test_satellite_that_enrols_during_an_operation_gets_both_one_after_the_other(
+    living, make_satellite
+):
+    operation = living.reach("assigned")
+    auth1 = make_satellite()
+
+    auth1.refresh(8)
+
+    assert auth1.certificates == [("current", None), ("future", operation.pk)]
+    assert auth1.shows_its_row()
+    future = ServerCertificate.objects.get(device=auth1.row, state="future")
+    assert auth1.home.staged().leaf_sha256 == future.sha256
+    assert operation.servers.get(device=auth1.row).staged_at is not None
+
+
+def test_satellite_that_switched_is_recorded(living, make_satellite):
+    auth1 = make_satellite()
+    auth1.refresh(4)
+    operation = living.reach("assigned")
+    auth1.refresh(4)
+    living.run(at=operation.activate_at - timedelta(minutes=9))
+    living.run(at=operation.activate_at)
+
+    auth1.home.activate(str(operation.guid))
+    auth1.refresh()
+
+    assert auth1.certificates == [("previous", None), ("current", operation.pk)]
+    assert operation.servers.get(device=auth1.row).activated_at is not None
+
+
+def test_satellite_away_until_after_the_retirement_still_gets_the_new_certificate(
+    living, make_satellite
+):
+    auth1 = make_satellite()
+    auth1.refresh(4)
+    operation = living.reach("completed")
+
+    auth1.refresh(4)
+
+    assert auth1.home.staged().operation == str(operation.guid)
+
+
+def test_satellite_that_lost_its_home_asks_anew(living, make_satellite, tmp_path):
+    auth1 = make_satellite()
+    auth1.refresh(4)
+
+    auth1.move_into(tmp_path / "devices/again")
+    auth1.refresh(5)
+
+    assert auth1.certificates == [("previous", None), ("current", None)]
+    assert auth1.shows_its_row()
+
+
+def test_names_come_from_the_record_whatever_the_request_says(make_satellite):
+    auth1 = make_satellite()
+    auth1.refresh()
+    auth1.slots[0] |= {"dns_names": ["ps1.test.zone"], "ip_addresses": ["127.99.0.1"]}
+
+    auth1.refresh(4)
+
+    issued = ServerCertificate.objects.current().get(device=auth1.row)
+    assert issued.facts["alternative_names"] == [
+        "DNS: auth1.test.zone",
+        "IP: 127.99.0.12",
+    ]
+
+
+@pytest.mark.parametrize("wrong", ["", "AAAA", "!!", "A" * 100_000])
+def test_bad_request_is_passed_over_and_asked_for_again(make_satellite, wrong):
+    auth1 = make_satellite()
+    entry = {"slot": "current", "operation": None, "csr": wrong, "leaf": None, "state": "requested"}
+
+    api.record(Device.objects.get(pk=auth1.row.pk), {"certificates": [entry]}, now=clock.now())
+
+    assert auth1.certificates == []
+    auth1.refresh(4)
+    assert auth1.shows_its_row()
+
+
+def test_workstation_gets_no_certificate_however_it_asks(living, make_satellite):
+    auth1 = make_satellite()
+    auth1.refresh()
+    report = {"certificates": satellite.report(auth1.home, auth1.slots)}
+    ws1 = Device.objects.get(name="ws1")
+
+    api.record(ws1, report, now=clock.now())
+
+    assert not ServerCertificate.objects.filter(device=ws1).exists()

@@ -1,0 +1,160 @@
+"""The three answers, the message and the timeline, state by state."""
+
+from datetime import timedelta
+
+import pytest
+
+from certificates.answers import answers
+from certificates.buttons import why_busy
+from certificates.devices_at_risk import at_risk
+from certificates.models import Operation
+from certificates.operation_message import message
+from certificates.server_rows import server_rows
+from certificates.standing import Standing
+from certificates.timeline import Timeline
+from devices.models import Device, Heartbeat
+from systemupdates.models import DeviceUpdate
+from tests.certificates import building
+
+
+@pytest.fixture
+def see(zone, now):
+    """What the page says, as if it were looked at `later` than now."""
+
+    def look(later=timedelta()):
+        standing = Standing(zone, now=now + later)
+        return answers(standing, server_rows(standing), at_risk(standing)), standing
+
+    return look
+
+
+@pytest.mark.parametrize(
+    ("state", "happening", "current"),
+    [
+        ("preparing", "Remint CA: the new CA is being made.", "Preparing"),
+        ("replicating", "Remint CA: content is being replicated, 1 of 2.", "Replicated 1 of 2"),
+        ("assigned", "Remint CA: 0 % of devices are ready.", "Devices apply the update"),
+        ("activating", "Remint CA is activating: 3 of 3 servers switched.", "Activating"),
+        ("overlap", "Overlap, for 1 h: both CAs are trusted.", "Overlap"),
+    ],
+)
+def test_every_state_says_what_is_happening(make_operation, see, state, happening, current):
+    make_operation(state)
+
+    said, standing = see()
+
+    assert said.happening.say == happening
+    assert [step.title for step in Timeline(standing).steps() if step.is_current] == [current]
+
+
+def test_expired_ca_is_bad(ca, see):
+    said, _ = see(later=timedelta(days=3650))
+
+    assert (said.all_right.family, said.all_right.say) == ("bad", "The Zone CA has expired.")
+
+
+def test_ca_that_ends_within_90_days_is_a_warning_and_a_task(ca, see, now):
+    said, _ = see(later=ca.expires_at - now - timedelta(days=30))
+
+    assert said.all_right.family == "bad"  # the servers' certificates have expired by then
+    assert said.next.say == "Remint the CA."
+
+
+def test_expired_server_certificate_is_named(ca, see):
+    said, _ = see(later=timedelta(days=400))
+
+    assert said.all_right.say == "The certificates of ps1, ps2 and auth1 have expired."
+
+
+def test_held_operation_says_why_and_that_it_does_not_activate(make_operation, see, now):
+    make_operation("assigned").hold("The future certificate is not in place on ps2.", at=now)
+
+    said, standing = see()
+
+    assert said.happening.say == "Remint CA is held."
+    assert said.next.say == "Mend what holds it, or cancel it."
+    assert message(standing).headline.endswith("is held. It does not activate by itself.")
+    assert "not in place on ps2" in message(standing).detail
+    assert Timeline(standing).steps()[3].title == "Held"
+
+
+def test_failed_and_silent_devices_are_named(make_operation, see, zone, now):
+    building.make_device(zone, "ws-1", now, kind="workstation")
+    building.make_device(zone, "ws-2", now, kind="workstation")
+    make_operation("assigned")
+    Device.objects.filter(name="ws-1").update(last_contact_at=now - timedelta(days=12))
+    rows = DeviceUpdate.objects.filter(device__name="ws-2")
+    rows.move(to="failed", by=None, at=now, reason="disk full")
+
+    said, standing = see()
+
+    found = at_risk(standing)
+    assert said.next.say == "Look at 2 devices at risk."
+    assert [(risk.device.name, risk.reason) for risk in found.first] == [
+        ("ws-2", "Update Failed: disk full"),
+        ("ws-1", "not seen for 12 days"),
+    ]
+
+
+def test_six_devices_at_risk_are_shown_and_all_are_counted(make_operation, see, zone, now):
+    for number in range(8):
+        building.make_device(zone, f"ws-{number}", now, kind="workstation")
+    make_operation("assigned")
+    DeviceUpdate.objects.filter(device__kind="workstation").move(to="failed", by=None, at=now)
+
+    _, standing = see()
+
+    found = at_risk(standing)
+    assert (found.number, len(found.first)) == (8, 6)
+
+
+def test_late_server_is_said_in_overlap(make_operation, see, servers, now):
+    operation = make_operation("overlap")
+    operation.servers.filter(device=servers[1]).update(activated_at=None)
+    Heartbeat.objects.filter(server=servers[1]).update(at=now - timedelta(hours=2))
+
+    said, standing = see()
+
+    row = next(row for row in server_rows(standing) if row.device == servers[1])
+    assert said.all_right.say == "The new CA is in force; ps2 still shows its old certificate."
+    assert row.update_word == "Late server"
+
+
+def test_server_that_switched_late_says_so(make_operation, see, servers, now):
+    operation = make_operation("overlap")
+    operation.servers.filter(device=servers[1]).update(activated_at=now)
+
+    _, standing = see()
+
+    row = next(row for row in server_rows(standing) if row.device == servers[1])
+    assert row.update_lines[0].startswith("was late, switched ")
+
+
+def test_cancel_says_of_each_server_how_far_it_is(make_operation, see, servers, alice, now):
+    operation = make_operation("assigned")
+    operation.start_cancel(by=alice, at=now)
+    operation.servers.filter(device=servers[0]).update(cleaned_at=now)
+
+    said, standing = see()
+
+    assert said.happening.say == "Remint CA is being canceled."
+    assert message(standing).detail == (
+        "ps1 removed what it left. ps2 is removing it. auth1 does at the next refresh. "
+        "The zone goes on with the CA it has."
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("assigned", "Remint CA is in progress. Cancel it, or wait until it is activated on"),
+        ("armed", "Remint CA is being activated. Wait until the new CA is in force."),
+        ("cancelling", "Remint CA is being canceled. Wait until every server has confirmed."),
+    ],
+)
+def test_disabled_buttons_say_why(make_operation, state, words):
+    operation = make_operation("assigned")
+    Operation.objects.update(state=state)
+    operation.refresh_from_db()
+
+    assert why_busy(operation).startswith(words)

@@ -1,0 +1,99 @@
+"""The button `Retire old CA`."""
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+
+from certificates.models import Operation
+from devices.models import Device
+from tests.certificates import building
+from tests.certificates.building import PASSWORD
+from tests.certificates.dialogs import assert_is_closed, assert_is_refused
+
+DATA = {"confirmed": "on", "password": PASSWORD}
+
+
+def address(operation):
+    return reverse("certificates:retire_old_ca", args=[operation.pk])
+
+
+def test_retiring_ends_the_overlap(client, alice, make_operation):
+    operation = make_operation("overlap")
+    client.force_login(alice)
+
+    assert_is_closed(client.post(address(operation), DATA))
+
+    last = operation.events.last()
+    assert Operation.objects.get().state == "completed"
+    assert (last.state, last.by) == ("completed", alice)
+    operation.old_ca.refresh_from_db()
+    assert operation.old_ca.state == "retired"
+
+
+@pytest.mark.parametrize(
+    ("field", "sentence"),
+    [
+        ("confirmed", "Tick the box if you want to retire the old CA."),
+        ("password", "Enter your password."),
+    ],
+)
+def test_missing_answers_are_asked_for(client, alice, make_operation, field, sentence):
+    operation = make_operation("overlap")
+    client.force_login(alice)
+
+    assert_is_refused(client.post(address(operation), {**DATA, field: ""}), sentence)
+    assert Operation.objects.get().state == "overlap"
+
+
+def test_who_may_only_look_cannot(client, bob, make_operation):
+    operation = make_operation("overlap")
+    client.force_login(bob)
+
+    assert client.post(address(operation), DATA).status_code == 403
+    assert Operation.objects.get().state == "overlap"
+
+
+def test_it_is_refused_before_there_is_an_overlap(client, alice, make_operation):
+    operation = make_operation("assigned")
+    client.force_login(alice)
+
+    assert "There is no overlap to end" in client.get(address(operation)).text
+    assert client.post(address(operation), DATA).status_code == 422
+    assert Operation.objects.get().state == "assigned"
+
+
+def test_it_is_refused_while_another_operation_is_open(client, alice, make_operation, now):
+    operation = make_operation("overlap")
+    building.make_operation(operation.new_ca, by=alice, now=now)
+    client.force_login(alice)
+
+    assert_is_refused(client.post(address(operation), DATA), "Remint CA is in progress.")
+    operation.refresh_from_db()
+    assert operation.state == "overlap"
+
+
+def test_dialog_names_who_trusts_only_the_old_ca(client, alice, make_operation, now):
+    operation = make_operation("overlap")
+    old, new = operation.old_ca.sha256, operation.new_ca.sha256
+    Device.objects.update(trusted_fingerprints=[old, new])
+    Device.objects.filter(name="auth1").update(
+        trusted_fingerprints=[old], last_contact_at=now - timedelta(days=1)
+    )
+    client.force_login(alice)
+
+    page = client.get(address(operation))
+
+    assert "1 device trusts only the old CA" in page.text
+    assert ">auth1</a>" in page.text
+    assert "1 device has not reported since the activation" in page.text
+    assert "Other programs cannot be seen." in page.text
+    assert "Your password" in page.text
+
+
+def test_dialog_says_when_nobody_needs_it(client, alice, make_operation):
+    operation = make_operation("overlap")
+    Device.objects.update(trusted_fingerprints=[operation.old_ca.sha256, operation.new_ca.sha256])
+    client.force_login(alice)
+
+    assert "No running agent trusts only the old CA" in client.get(address(operation)).text

@@ -1,0 +1,28 @@
+"""What all tests share: the database (pytest-django) and a real broker."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+from django.conf import settings
+
+from zcc.processes import broker as embedded
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[str]:
+    """A real broker: that of REDIS_URL, or the embedded one in this test process's ZCC_HOME."""
+    if not settings.BROKER_IS_EMBEDDED:
+        yield settings.REDIS_URL
+        return
+    process = subprocess.Popen(embedded.command(), stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 10
+        while not embedded.answers():
+            assert time.monotonic() < deadline, "the embedded broker did not start"
+            time.sleep(0.02)
+        yield settings.REDIS_URL
+    finally:
+        process.terminate()
+        process.wait(10)

@@ -1,0 +1,99 @@
+"""The pages of one device: Summary and Settings."""
+
+from datetime import timedelta
+
+import pytest
+
+from devices.models import Kind
+
+LINES = "Print.Test.Zone\n\n  mail.test.zone \n"
+
+
+def test_summary_shows_what_is_known(client, bob, make_device, now):
+    device = make_device("osl", clock_offset=-timedelta(hours=9, minutes=2))
+    client.force_login(bob)
+
+    response = client.get(f"/devices/{device.pk}/")
+
+    assert response.status_code == 200
+    for fact in ["osl.test.zone", "10.1.2.3", str(device.guid), "9 h 2 min slow"]:
+        assert fact in response.text
+
+
+@pytest.mark.parametrize(("minutes", "family"), [(1, "ok"), (24 * 60, "ok"), (24 * 60 + 2, "warn")])
+def test_device_is_silent_after_two_missed_refreshes(
+    client, bob, make_device, now, minutes, family
+):
+    device = make_device("osl", last_contact_at=now - timedelta(minutes=minutes))
+    client.force_login(bob)
+
+    response = client.get(f"/devices/{device.pk}/")
+
+    assert response.context["standing"].family == family
+
+
+def test_unknown_device_is_not_found(client, bob):
+    client.force_login(bob)
+
+    assert client.get("/devices/77/").status_code == 404
+
+
+def test_settings_saves_the_names_normalised_and_says_so(client, alice, make_device):
+    device = make_device("osl")
+    client.force_login(alice)
+
+    response = client.post(f"/devices/{device.pk}/settings/", {"names": LINES}, follow=True)
+
+    device.refresh_from_db()
+    assert device.additional_dns_names == ["print.test.zone", "mail.test.zone"]
+    assert response.redirect_chain == [(f"/devices/{device.pk}/settings/", 302)]
+    assert "The additional DNS names of osl are saved." in response.text
+
+
+@pytest.mark.parametrize("line", ["*.test.zone", "under_score.zone", "10.0.0.1", "-x.zone"])
+def test_settings_refuses_what_is_no_host_name_and_keeps_what_was_typed(
+    client, alice, make_device, line
+):
+    device = make_device("osl", additional_dns_names=["old.test.zone"])
+    client.force_login(alice)
+
+    response = client.post(f"/devices/{device.pk}/settings/", {"names": f"good.zone\n{line}"})
+
+    device.refresh_from_db()
+    assert response.status_code == 422
+    assert device.additional_dns_names == ["old.test.zone"]
+    assert "The names were not saved." in response.text
+    assert line in response.text and "good.zone" in response.text
+
+
+def test_settings_refuses_a_name_of_another_server(client, alice, make_device):
+    make_device("ps1", kind=Kind.PRIMARY_SERVER)
+    device = make_device("osl")
+    client.force_login(alice)
+
+    response = client.post(f"/devices/{device.pk}/settings/", {"names": "ps1.test.zone"})
+
+    assert response.status_code == 422
+    assert "ps1.test.zone belongs to ps1." in response.text
+
+
+def test_settings_are_not_for_who_may_only_look(client, bob, make_device):
+    device = make_device("osl")
+    client.force_login(bob)
+
+    shown = client.get(f"/devices/{device.pk}/settings/")
+    refused = client.post(f"/devices/{device.pk}/settings/", {"names": LINES})
+
+    device.refresh_from_db()
+    assert 'aria-disabled="true"' in shown.text
+    assert refused.status_code == 403
+    assert device.additional_dns_names == []
+
+
+def test_certificates_are_loaded_into_the_page(client, bob, make_device):
+    device = make_device("osl")
+    client.force_login(bob)
+
+    response = client.get(f"/devices/{device.pk}/certificates/")
+
+    assert 'hx-trigger="load"' in response.text

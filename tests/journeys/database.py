@@ -1,0 +1,113 @@
+"""
+The database of a running zone, looked at from outside with plain SQL.
+
+A zone of a journey has a database of its own: a file in its home, or where DATABASE_URL names a
+PostgreSQL server, a new database there, which is dropped after.
+"""
+
+import json
+import sqlite3
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from psycopg import sql
+
+
+class Sqlite:
+    """The default database: one file in the zone's home."""
+
+    url = None
+
+    def __init__(self, home: Path) -> None:
+        self.path = home / "zone.sqlite3"
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.path, timeout=20)) as connection:
+            return connection.execute(query, values).fetchall()
+
+    def write(self, query: str, *values: Any) -> None:
+        with closing(sqlite3.connect(self.path, timeout=20)) as connection, connection:
+            connection.execute(query, values)
+
+    def tables(self) -> list[str]:
+        found = self.rows("SELECT name FROM sqlite_master WHERE type = 'table'")
+        return [name for (name,) in found if not name.startswith("sqlite_")]
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Let nobody write. To delete the file would prove less: whoever has it open keeps it."""
+        with closing(sqlite3.connect(self.path, timeout=20, isolation_level=None)) as connection:
+            connection.execute("BEGIN EXCLUSIVE")
+            yield
+            connection.execute("ROLLBACK")
+
+    def remove(self) -> None:
+        """It goes with the zone's home."""
+
+
+class Postgres:
+    """A new database on the server of DATABASE_URL."""
+
+    def __init__(self, server_url: str) -> None:
+        self.server = server_url
+        self.name = f"zcc_journey_{uuid.uuid4().hex[:12]}"
+        self.url = urlunsplit(urlsplit(server_url)._replace(path=f"/{self.name}"))
+        self._at_server("CREATE DATABASE {}")
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.url) as connection:
+            return connection.execute(query.replace("?", "%s"), values).fetchall()
+
+    def write(self, query: str, *values: Any) -> None:
+        with psycopg.connect(self.url) as connection:
+            connection.execute(query.replace("?", "%s"), values)
+
+    def tables(self) -> list[str]:
+        found = self.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        return [name for (name,) in found]
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Refuse connections, and end again and again those that there are."""
+        over = threading.Event()
+        self._at_server("ALTER DATABASE {} ALLOW_CONNECTIONS false")
+        cutter = threading.Thread(target=self._cut_until, args=[over])
+        cutter.start()
+        yield
+        over.set()
+        cutter.join()
+        self._at_server("ALTER DATABASE {} ALLOW_CONNECTIONS true")
+
+    def remove(self) -> None:
+        self._at_server("DROP DATABASE {} WITH (FORCE)")
+
+    def _cut_until(self, over: threading.Event) -> None:
+        query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+        with psycopg.connect(self.server, autocommit=True) as connection:
+            while not over.wait(0.2):
+                connection.execute(query, [self.name])
+
+    def _at_server(self, command: str) -> None:
+        with psycopg.connect(self.server, autocommit=True) as connection:
+            connection.execute(sql.SQL(command).format(sql.Identifier(self.name)))
+
+
+def instant(value: Any) -> datetime:
+    """Return a time from the database, which SQLite keeps as text in UTC."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC)
+    return datetime.fromisoformat(value).replace(tzinfo=UTC)
+
+
+def plain(row: tuple[Any, ...]) -> str:
+    """Return a row as text that can be compared."""
+    return json.dumps(
+        [bytes(v).hex() if isinstance(v, bytes | memoryview) else v for v in row], default=str
+    )

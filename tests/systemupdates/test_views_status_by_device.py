@@ -1,0 +1,152 @@
+"""Status by Device, and its buttons Redeploy and Ignore Device."""
+
+import pytest
+
+from systemupdates import actions
+from systemupdates.models import DeviceUpdate
+from systemupdates.models.device_update import State
+
+
+@pytest.fixture
+def update(make_device, make_update, now):
+    for name in ("a", "b", "c"):
+        make_device(name)
+    update = make_update(assigned=True)
+    failed = update.device_updates.filter(device__name="a")
+    failed.move(to=State.FAILED, by=None, at=now, reason="Disk full.")
+    return update
+
+
+def url(update, button="devices"):
+    return f"/system-updates/{update.pk}/{button}/"
+
+
+def names(response):
+    return [row.device.name for row in response.context["listing"].page.rows]
+
+
+def pks(*names):
+    return list(
+        DeviceUpdate.objects.filter(device__name__in=names).values_list("device", flat=True)
+    )
+
+
+def state_of(name):
+    return DeviceUpdate.objects.get(device__name=name).state
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({}, ["a", "b", "c", "ps1"]),
+        ({"status": "failed"}, ["a"]),
+        ({"status": "assigned", "q": "b"}, ["b"]),
+        ({"count": "pending"}, ["b", "c", "ps1"]),
+        ({"count": "successful"}, []),
+        ({"status": "nonsense"}, ["a", "b", "c", "ps1"]),
+        ({"sort": "-name"}, ["ps1", "c", "b", "a"]),
+    ],
+)
+def test_filters_are_in_the_address(client, bob, update, query, found):
+    client.force_login(bob)
+
+    assert names(client.get(url(update), query)) == found
+
+
+def test_chips_count_each_status(client, bob, update):
+    client.force_login(bob)
+
+    chips = client.get(url(update)).context["listing"].chips
+
+    assert [(chip.word, chip.number) for chip in chips] == [
+        ("Update Failed", 1),
+        ("Update Assigned", 3),
+    ]
+
+
+def test_reason_of_a_failure_is_shown(client, bob, update):
+    client.force_login(bob)
+
+    assert "Disk full." in client.get(url(update)).text
+
+
+def test_list_is_polled_while_a_device_is_on_its_way(client, bob, update, now):
+    client.force_login(bob)
+    before = client.get(url(update))
+    update.device_updates.all().move(to=State.IGNORED, by=None, at=now)
+    after = client.get(url(update))
+
+    assert "every 5s" in before.text
+    assert "every 5s" not in after.text
+
+
+def test_number_of_queries_does_not_grow_with_the_devices(
+    client, bob, update, make_device, now, django_assert_max_num_queries
+):
+    for number in range(40):
+        actions.add_late_comer(update, make_device(f"d{number}"), now=now)
+    client.force_login(bob)
+
+    with django_assert_max_num_queries(13):
+        response = client.get(url(update))
+
+    assert len(names(response)) == 44
+
+
+def test_redeploy_starts_the_update_again(client, alice, update):
+    client.force_login(alice)
+
+    response = client.post(url(update, "redeploy"), {"device": pks("a")}, follow=True)
+
+    row = DeviceUpdate.objects.get(device__name="a")
+    assert (row.state, row.attempt) == (State.ASSIGNED, 2)
+    assert row.events.last().by == alice
+    assert "1 of 1 chosen devices start the update again" in response.text
+
+
+def test_ignore_device_leaves_it_out(client, alice, update):
+    client.force_login(alice)
+
+    client.post(url(update, "ignore"), {"device": pks("a", "b")})
+
+    assert [state_of(name) for name in "abc"] == [State.IGNORED, State.IGNORED, State.ASSIGNED]
+    assert DeviceUpdate.objects.get(device__name="b").events.last().by == alice
+
+
+@pytest.mark.parametrize("button", ["redeploy", "ignore"])
+def test_buttons_are_not_for_who_may_only_look(client, bob, update, button):
+    client.force_login(bob)
+
+    response = client.post(url(update, button), {"device": pks("a")})
+
+    assert response.status_code == 403
+    assert state_of("a") == State.FAILED
+
+
+@pytest.mark.parametrize("button", ["redeploy", "ignore"])
+@pytest.mark.parametrize("device", [[], ["77"], ["x"]])
+def test_devices_that_make_no_sense_change_nothing(client, alice, update, button, device):
+    client.force_login(alice)
+
+    client.post(url(update, button), {"device": device})
+
+    assert state_of("a") == State.FAILED
+
+
+def test_redeploy_of_a_withdrawn_update_says_why_not(client, alice, update, now):
+    client.force_login(alice)
+    update.withdraw(by=alice, at=now)
+
+    response = client.post(url(update, "redeploy"), {"device": pks("a")}, follow=True)
+
+    assert "is canceled. Nothing has changed." in response.text
+    assert state_of("a") == State.FAILED
+
+
+@pytest.mark.parametrize("where", ["https://elsewhere.test/", "//elsewhere.test", "javascript:1"])
+def test_the_way_back_stays_in_the_console(client, alice, update, where):
+    client.force_login(alice)
+
+    response = client.post(url(update, "ignore"), {"device": pks("a"), "next": where})
+
+    assert response.url == url(update)
