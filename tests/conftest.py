@@ -10,6 +10,17 @@ from django.conf import settings
 from zcc.processes import broker as embedded
 
 
+@pytest.hookimpl(trylast=True)  # after pytest-django has put them into its order
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """
+    Put the tests that look at pages last.
+
+    Playwright's event loop, once begun, runs in the tests' thread until the session ends. No other
+    test could call `asyncio.run` after it, nor go on in a forked child.
+    """
+    items.sort(key=lambda item: "page" in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session")
 def broker() -> Iterator[str]:
     """A real broker: that of REDIS_URL, or the embedded one in this test process's ZCC_HOME."""

@@ -61,7 +61,7 @@ def devices_at(zone, wanted):
 
 @pytest.mark.parametrize("moment", [not_yet, assigned, staged])
 def test_nothing_is_left_of_a_cancelled_operation(zone, moment):
-    before, epoch_before = snapshot(zone), epoch(zone)
+    before = snapshot(zone)
     operation = zone.remint(FAR)
     zone.wait(lambda: moment(zone, operation), 40, moment.__name__)
     told = epoch(zone)
@@ -69,6 +69,7 @@ def test_nothing_is_left_of_a_cancelled_operation(zone, moment):
     zone.order("cancel", operation)
 
     zone.wait_for_state(operation, "cancelled", timeout=30)
+    zone.wait(lambda: epoch(zone) > told, 10, "a higher epoch")
     zone.wait(lambda: devices_at(zone, epoch(zone)), 20, "every device to refresh")
     zone.wait(lambda: zone.steps(operation, "cleaned_at") == TLS_SERVERS, 15, "all to be clean")
     zone.wait(
@@ -78,7 +79,6 @@ def test_nothing_is_left_of_a_cancelled_operation(zone, moment):
         lambda: snapshot(zone).keys() ^ before.keys(),
     )
     assert {name for name, data in snapshot(zone).items() if before[name] != data} == set()
-    assert epoch(zone) == (told + 1 if told > epoch_before else told)
 
 
 def test_key_is_destroyed_and_links_are_revoked(zone):

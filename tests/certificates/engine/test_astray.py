@@ -11,7 +11,6 @@ from agent import faults
 from certificates import preparing, tasks
 from certificates.actions import operations
 from certificates.models import CertificateAuthority
-from devices.models import Device
 from systemupdates import tasks as content_tasks
 from systemupdates.models import Replication
 from zcc.ground import claims, clock, here
@@ -68,17 +67,44 @@ def test_content_is_fetched_only_by_the_server_it_is_for(living, homes, on_ps2):
     assert row.state == "waiting"
 
 
-def test_content_that_comes_after_the_cancel_is_dropped(living, homes, on_ps2):
+def claimed_replication(operation, server):
+    """The row of a worker that has begun to fetch the content to this server."""
+    rows = Replication.objects.filter(update=operation.update, server__name=server)
+    claimed = claims.claim(rows, now=clock.now())
+    return Replication.objects.select_related("update", "server").get(pk=claimed.pk)
+
+
+def test_cancel_waits_for_content_that_is_being_fetched_and_removes_it(living, homes, on_ps2):
     operation = living.reach("replicating")
-    ps2, update = Device.objects.get(name="ps2"), operation.update
-    content = homes["ps1"].open_content(update.content_sha256).read()
-    row = claims.claim(Replication.objects.filter(update=update, server=ps2), now=clock.now())
-    row = Replication.objects.select_related("update", "server").get(pk=row.pk)
+    row = claimed_replication(operation, "ps2")
     operations.cancel(operation, by=living.alice, now=clock.now())
     living.run()
+    operation.refresh_from_db()
+    assert operation.state == "cancelling"
+
+    on_ps2()
+    content_tasks.replication.fetch(row, home=homes["ps2"], now=clock.now())
+    operation.servers.update(retry_at=None)
+    living.run()
+
+    operation.refresh_from_db()
+    assert operation.state == "cancelled"
+    assert homes["ps2"].content_items() == []
+
+
+def test_content_that_comes_after_the_cancel_is_dropped(living, homes, on_ps2):
+    operation = living.reach("replicating")
+    update = operation.update
+    content = homes["ps1"].open_content(update.content_sha256).read()
+    row = claimed_replication(operation, "ps2")
+    Replication.objects.filter(pk=row.pk).update(lease_until=clock.now())
+    operations.cancel(operation, by=living.alice, now=clock.now())
+    living.run()
+    operation.refresh_from_db()
+    assert operation.state == "cancelled"
+
     homes["ps2"].add_content(update.content_sha256, io.BytesIO(content))
     on_ps2()
-
     content_tasks.replication.fetch(row, home=homes["ps2"], now=clock.now())
 
     assert homes["ps2"].content_items() == []
