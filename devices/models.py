@@ -138,6 +138,10 @@ class Device(models.Model):
         return self.is_content_satellite or self.is_authentication_satellite
 
     @property
+    def is_content_server(self) -> bool:
+        return self.is_primary_server or self.is_content_satellite
+
+    @property
     def is_retired(self) -> bool:
         return self.retired_at is not None
 

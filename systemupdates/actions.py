@@ -164,7 +164,13 @@ def _constant(model: type[DjangoModel], field: str, value: object) -> Value:
 
 
 def add_late_comer(update: SystemUpdate, device: Device, *, now: datetime) -> None:
-    """Give a device that enrolled during the update a row of its own."""
+    """Give a device that joined during the update its rows: its own, and a content server's."""
+    if device.is_content_server and update.is_offered:
+        interval = update.zone.replication_interval
+        due_at = now if update.is_assigned else next_round(interval, after=now)
+        Replication.objects.get_or_create(
+            update=update, server=device, defaults={"due_at": due_at, "changed_at": now}
+        )
     if update.is_assigned:
         _add_devices(update, Device.objects.filter(pk=device.pk), by=None, now=now)
 

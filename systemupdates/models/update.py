@@ -87,6 +87,11 @@ class SystemUpdate(models.Model):
         return self.state in OPEN_STATES
 
     @property
+    def is_offered(self) -> bool:
+        """Whether content servers are to hold its content now."""
+        return self.state in (State.REPLICATING, State.ASSIGNED)
+
+    @property
     def is_assigned(self) -> bool:
         return self.state == State.ASSIGNED
 

@@ -4,6 +4,8 @@ import os
 import signal
 import traceback
 
+from agent import faults
+
 
 def in_child(action):
     """Call `action` in a child process; return how that ended: 0, 1 or minus the signal."""
@@ -11,6 +13,7 @@ def in_child(action):
     if child == 0:
         status = 1
         signal.alarm(30)
+        faults.forget()
         try:
             action()
             status = 0

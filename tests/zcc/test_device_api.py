@@ -282,6 +282,17 @@ def test_late_comer_gets_the_update_too(api):
     assert with_operation.filter(device__name="late").count() == 1
 
 
+def test_content_satellite_that_enrols_during_the_update_gets_the_content_too(api):
+    update = assigned_update(api)
+    cache = api.join(name="cache9", roles=["content"], addresses=["127.99.0.19"])
+
+    for _ in range(2):
+        updates.add_late_comer(update, cache, now=clock.now())
+
+    assert [item["sha256"] for item in api.refresh()[1]["content"]] == [update.content_sha256]
+    assert updates.servers_without_content(update).filter(pk=cache.pk).count() == 1
+
+
 def test_content_satellite_is_told_when_it_is_due_and_reports(api):
     cache = api.join(name="cache1", roles=["content"], addresses=["127.99.0.11"])
     update = assigned_update(api)

@@ -168,7 +168,7 @@ def prepare_and_close(operation):
 @pytest.mark.django_db(transaction=True)
 def test_cancel_while_preparing_gives_the_operation_back_at_once(living, homes, monkeypatch):
     operation = living.remint()
-    faults._passed.clear()
+    faults.forget()
     monkeypatch.setenv("ZCC_FAULTS", "content-stored:sleep=1")
     worker = threading.Thread(target=prepare_and_close, args=[operation])
     worker.start()

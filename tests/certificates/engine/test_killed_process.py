@@ -43,7 +43,7 @@ def kill_at(living, point):
     connections.close_all()
 
     def run():
-        faults._passed.clear()  # what the tests before this one passed
+        faults.forget()
         living.run()
 
     assert was_killed(run, f"{name}:kill:{nth or 1}")
