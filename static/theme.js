@@ -1,4 +1,7 @@
-// The appearance "System": follow the operating system. Small, and loaded before anything is drawn.
+// Small, and loaded before anything is drawn.
+
+// ---- The appearance "System": follow the operating system.
+
 const root = document.documentElement;
 
 if (root.dataset.appearance === "system") {
@@ -7,3 +10,8 @@ if (root.dataset.appearance === "system") {
   dark.addEventListener("change", follow);
   follow();
 }
+
+// ---- Tell the server the time zone that times are to be shown in.
+
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (zone) document.cookie = `zcc_time_zone=${zone}; Path=/; Max-Age=31536000; SameSite=Lax; Secure`;

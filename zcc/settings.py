@@ -80,6 +80,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "zcc.ground.time_zones.TimeZoneMiddleware",
     "zcc.ground.dialogs.RedirectMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -270,7 +271,9 @@ CONTENT_SECURITY_POLICY = {
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
 USE_TZ = True
-TIME_ZONE = os.environ.get("ZCC_TIME_ZONE") or "UTC"  # the administrators'
+TIME_ZONE = os.environ.get("ZCC_TIME_ZONE") or "UTC"
+# Otherwise each administrator has the time zone of the browser.
+TIME_ZONE_IS_FIXED = "ZCC_TIME_ZONE" in os.environ
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]

@@ -35,6 +35,32 @@ def test_appearance_does_not_lead_elsewhere(client, bob, where):
     assert client.post("/appearance/", {"appearance": "dark", "next": where}).url == "/"
 
 
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("Asia/Tokyo", "JST"),
+        ("", "UTC"),
+        ("Europe", "UTC"),
+        ("Mars/Olympus", "UTC"),
+        ("../../etc/passwd", "UTC"),
+        ("x" * 10_000, "UTC"),
+    ],
+)
+def test_times_are_in_the_time_zone_of_the_browser(client, bob, zone, told, shown):
+    client.force_login(bob)
+    client.cookies["zcc_time_zone"] = told
+
+    assert f"all times {shown}" in client.get("/").text
+
+
+def test_time_zone_of_the_settings_is_everybodys(client, bob, zone, settings):
+    settings.TIME_ZONE_IS_FIXED = True
+    client.force_login(bob)
+    client.cookies["zcc_time_zone"] = "Asia/Tokyo"
+
+    assert "all times UTC" in client.get("/").text
+
+
 def test_unknown_appearance_is_refused(client, bob):
     client.force_login(bob)
 
