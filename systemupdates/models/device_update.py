@@ -136,3 +136,8 @@ class DeviceUpdateEvent(models.Model):
 
     def __str__(self) -> str:
         return f"#{self.pk} {self.state}"
+
+    @property
+    def is_reported(self) -> bool:
+        """Whether the device itself has said so."""
+        return self.by_id is None and self.state not in (State.ASSIGNED, State.WITHDRAWN)

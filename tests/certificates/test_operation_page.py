@@ -38,7 +38,7 @@ def test_history_tells_what_the_devices_did(client, make_operation, now):
     page = client.get(page_of(operation)).text
 
     assert "The disk is full." in page
-    assert "the software" in page
+    assert "the device<" in page
 
 
 def test_history_keeps_itself_current(client, make_operation, now):
