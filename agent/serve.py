@@ -80,9 +80,10 @@ class Listener:
         """Listen no more and end all connections."""
         for server in self._servers:
             server.close()
-        for task in list(self._open):
-            task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
+        while self._open:  # once is not enough: before Python 3.12, wait_for may swallow it
+            for task in list(self._open):
+                task.cancel()
+            await asyncio.wait(self._open, timeout=0.05)
 
     async def _listen(self, port: Port) -> asyncio.AbstractServer:
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
