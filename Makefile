@@ -6,7 +6,7 @@ PYTHON := $(V)/bin/python
 HOME_FOLDER := $(or $(ZCC_HOME),var)
 COMPILE := uv pip compile -q --universal --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock'
-# More than 0: that many test processes at once. What needs fixed ports stays together.
+# More than 0: that many test processes at once, each with files of its own.
 WORKERS ?= 0
 # For example: make test TESTS=tests/zcc
 TESTS ?=
@@ -21,7 +21,7 @@ run: $(V)/.run
 	@umask 077 && exec $(PYTHON) manage.py runzone --demo
 
 test: $(V)/.test
-	$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadgroup $(TESTS)
+	$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 check: $(V)/.test
 	$(V)/bin/ruff format --check .

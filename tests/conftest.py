@@ -13,12 +13,13 @@ from zcc.processes import broker as embedded
 @pytest.hookimpl(trylast=True)  # after pytest-django has put them into its order
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
-    Put the tests that look at pages last.
+    Put the files whose tests look at pages last.
 
     Playwright's event loop, once begun, runs in the tests' thread until the session ends. No other
     test could call `asyncio.run` after it, nor go on in a forked child.
     """
-    items.sort(key=lambda item: "page" in getattr(item, "fixturenames", ()))
+    looking = {item.path for item in items if "page" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: item.path in looking)
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,6 @@ from playwright.sync_api import expect
 from tests.journeys.certificates import authorities, fields, leaf
 from tests.journeys.zone import PASSWORD, RunningZone
 
-pytestmark = pytest.mark.xdist_group("zone")
-
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -12,8 +12,6 @@ from tests.journeys import clients
 from tests.journeys.certificates import leaf
 from tests.journeys.zone import SERVERS, Refused
 
-pytestmark = pytest.mark.xdist_group("zone")
-
 LATE_AFTER = 16  # seconds; a heartbeat is sent every 5
 WORKSTATION = "osl-ws-01"
 PENDING, COMPLETED = {"pending"}, {"completed"}

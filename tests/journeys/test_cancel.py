@@ -8,8 +8,6 @@ import pytest
 
 from tests.journeys.zone import SERVERS, Refused
 
-pytestmark = pytest.mark.xdist_group("zone")
-
 TLS_SERVERS = {*SERVERS, "auth1"}
 FAR = 600  # seconds: none of these is to be activated
 

@@ -16,8 +16,6 @@ from tests.journeys.database import Sqlite
 from tests.journeys.prober import Prober
 from tests.journeys.zone import SERVERS
 
-pytestmark = pytest.mark.xdist_group("zone")
-
 EVERYONE = {*SERVERS, "auth1"}
 CUT_OFF_FROM, CUT_OFF_UNTIL = -3, 6  # seconds around the activation time
 

@@ -13,8 +13,6 @@ import pytest
 from tests.journeys.database import plain
 from tests.journeys.zone import REPLICATION
 
-pytestmark = pytest.mark.xdist_group("zone")
-
 SECONDS = 20
 # The heartbeat, and when a server or device was heard of last, which is its other face.
 HEARTBEATS = {"devices_heartbeat"}

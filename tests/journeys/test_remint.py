@@ -14,8 +14,6 @@ from tests.journeys import clients
 from tests.journeys.certificates import authorities, issued, leaf, link, openssl_refuses
 from tests.journeys.prober import Prober
 
-pytestmark = pytest.mark.xdist_group("zone")
-
 SLEEPER = "osl-ws-03"
 TLS_SERVERS = {"ps1": (7443, 7444), "ps2": (7443, 7444), "ps3": (7443, 7444), "auth1": (8443,)}
 PHASES = ("before", "armed", "overlap", "retired")

@@ -18,8 +18,6 @@ ROOT = Path(__file__).parents[2]
 PROCESSES = ("console", "device_api", "worker", "beat", "listener", "supervisor")
 START = 40  # seconds, on a busy machine
 
-pytestmark = pytest.mark.xdist_group("ports")  # only one zone at a time can have the ports
-
 
 def make_server(home: Path, name: str, address: str) -> None:
     """Make as much of a server's home as its processes need to start."""
