@@ -208,7 +208,7 @@ def test_new_ca_is_on_the_page_after_the_activation(page, running, picture):
     expect(servers.get_by_role("row").filter(has_text=NEW_NAME)).to_have_count(SERVERS)
 
 
-def test_page_was_never_loaded_again_and_complained_of_nothing(loads, complaints):
+def test_page_was_never_loaded_again_and_complained_of_nothing(page, loads, complaints):
     assert (loads, complaints) == ([], [])
 
 
