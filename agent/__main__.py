@@ -181,10 +181,13 @@ def _only_one(home: Home) -> Iterator[None]:
 def _serving(device: Device, options: argparse.Namespace) -> Iterator[None]:
     """Listen on the ports of the device's roles, if it has any."""
     roles = device.identity.roles
+    has_tls = "authentication" in roles
     ports = serve.ports_of(
         device.home,
         content=options.content_port if "content" in roles else None,
-        tls=options.tls_port if "authentication" in roles else None,
+        tls=options.tls_port if has_tls else None,
+        canary=options.canary_port if has_tls else None,
+        rescue=options.rescue_port if has_tls else None,
         log=log,
     )
     address = options.address or device.identity.addresses[0]
@@ -217,6 +220,8 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument("--address", help="to serve on, by default the device's first one")
     running.add_argument("--content-port", type=int, default=serve.CONTENT_PORT)
     running.add_argument("--tls-port", type=int, default=serve.TLS_PORT)
+    running.add_argument("--canary-port", type=int, default=serve.CANARY_PORT)
+    running.add_argument("--rescue-port", type=int, default=serve.RESCUE_PORT)
     _command(commands, "refresh", refresh_command)
     _command(commands, "status", status_command)
     return parser

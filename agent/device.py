@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from agent import VERSION, client, manifest, pem, replication, trust
+from agent import VERSION, client, manifest, pages, pem, proof, replication, trust
 from agent.client import NoAnswer, Untrusted
 from agent.content import ContentError
 from agent.home import Home
@@ -52,10 +52,19 @@ class Device:
         """
         Say what this device is and has, and take in what it is to do.
 
-        Return the seconds between two refreshes that the server asks for.
+        Return the seconds between two refreshes that the server asks for. A device that trusts no
+        server any more asks the rescue ports for its new trust, and tries again.
 
         Raises NoAnswer or Refused; what is to be reported then is sent with the next refresh.
         """
+        try:
+            return self._refresh(clock)
+        except Untrusted:
+            if not self._rescued(clock()):
+                raise
+        return self._refresh(clock)
+
+    def _refresh(self, clock: Callable[[], datetime]) -> float:
         anchors = trust.current(self.home)
         sent = len(self.state.steps)
         answer = self._ask(self._request(clock(), anchors), anchors)
@@ -64,9 +73,26 @@ class Device:
         except (KeyError, TypeError, ValueError) as error:
             raise NoAnswer(f"{answer.server} sent an answer that is not understood.") from error
         del self.state.steps[:sent]
+        self.state.proof_is_news = False
         self._prefer(answer.server)
         self.state.save(self.home)
         return self.state.interval
+
+    def _rescued(self, now: datetime) -> bool:
+        """Ask the rescue ports for the trust manifest; return whether another CA is trusted now."""
+        before = trust.current(self.home)
+        for server in self.state.servers:
+            try:
+                offered = proof.rescue_manifest(server, before)
+                self._accept(offered, self.server_time(now))
+                self._set_trust()
+            except NoAnswer as error:
+                self.log(f"No rescue. {error}")
+            if trust.current(self.home) != before:
+                self.state.save(self.home)
+                self.log(f"Rescued: the trust manifest came from the rescue port of {server}.")
+                return True
+        return False
 
     def situation(self) -> Situation:
         """Return what `plan` needs to know, as it is on the disk now."""
@@ -78,12 +104,15 @@ class Device:
             progress=self.state.progress,
             trusted=frozenset(trusted),
             wanted=frozenset(self.manifest.fingerprints()),
+            to_prove=proof.anchor_to_prove(self.state.prove, self.manifest.update),
         )
         return replace(known, **self._certificates_held()) if self.is_authentication() else known
 
     def has_news(self) -> bool:
         """Return whether there is something to report that a server does not know yet."""
-        if self.state.steps or (self.replica is not None and self.replica.has_news()):
+        if self.state.steps or self.state.proof_is_news:
+            return True
+        if self.replica is not None and self.replica.has_news():
             return True
         if not self.is_authentication() or satellite is None:
             return False
@@ -107,6 +136,7 @@ class Device:
             Step.START: self._start,
             Step.DOWNLOAD: self._download,
             Step.APPLY: self._apply,
+            Step.PROVE: self._prove,
             Step.COMPLETE: self._complete,
         }
         update = self.manifest.update
@@ -123,6 +153,7 @@ class Device:
             "trust": trust.fingerprints(anchors),
             "epoch": self.state.epoch,
             "steps": self.state.steps,
+            "proof": self.state.proof,
         }
         if self.replica is not None:
             request["content"] = self.replica.report()
@@ -157,6 +188,7 @@ class Device:
         self.state.interval = max(interval, 1.0)
         self.state.servers = servers or self.state.servers
         self.state.order = order
+        self.state.prove = proof.wish(answer.get("prove"))
         if answer.get("manifest"):
             self._accept(str(answer["manifest"]), server_time)
         if self.replica is not None and "content" in answer:
@@ -176,6 +208,8 @@ class Device:
         if offered.epoch > self.state.epoch:
             self.manifest, self.state.epoch = offered, offered.epoch
             self.state.manifest = envelope
+            if self.is_authentication():  # it has a rescue port
+                self.home.write_file(pages.MANIFEST, envelope.encode())
             self.log(f"Trust manifest of epoch {offered.epoch}: {_summary(offered)}.")
 
     def _prefer(self, server: str) -> None:
@@ -231,6 +265,19 @@ class Device:
         except Untrusted as error:
             return self._fail(f"With the new trust no server is reached. {error}", now)
         return self._advance(self._at("pending"), now)
+
+    def _prove(self, update: Update, now: datetime) -> bool:
+        """Try a canary as a server asked; tell at once if it ended otherwise than the last time."""
+        before, wish = self.state.proof, self.state.prove or {}
+        self.state.prove = None
+        ended = proof.attempt(
+            wish, self.manifest.anchors, offset=self.state.offset, at=format_time(now)
+        )
+        self.state.proof = ended
+        self.state.proof_is_news = not proof.says_the_same(ended, before)
+        self.state.save(self.home)
+        self.log(ended.get("problem") or f"Proven: {ended['server']} verifies by the new CA alone.")
+        return True
 
     def _complete(self, update: Update, now: datetime) -> bool:
         """Complete if a server shows a certificate of the new CA, or the zone says it switched."""

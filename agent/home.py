@@ -6,14 +6,15 @@ The only writer of a server or device home: install, stage, arm, activate, clean
                      requested.der   a key whose first certificate is on its way
                      trust-store/ALIAS.pem
     remint-repo/     server.cer key.der ca.cert link.cer bridge.cer operation go-ahead.json
+                     canary.pem   what the canary port shows: the future chain, and its key
     previous/        what was live before, until the old CA is retired
+                     rescue.pem   what the rescue port shows: that chain, and its key
     content-repo/    one file per content item, named by its SHA-256
     zenworks-setup/  what this server offers for download
     ca/ secrets/     keys, written through write_secret
 
-The chain that is sent is always the live certificates and then one link at most: from arming until
-the switch the bridge (the old CA, signed by the new one), after it the link (the new CA, signed by
-the old one). Every method may be killed anywhere and called again: see `journal`.
+What listeners load follows from the other files: see `shown`. Every method may be killed anywhere
+and called again: see `journal`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from agent import content, files, journal, manifest, pairs, pem
+from agent import content, files, journal, manifest, pairs, pem, shown
 from agent.content import Source
 from agent.journal import Change
 
@@ -194,6 +195,34 @@ class Home:
             self._make(change)
             return True
 
+    def roll_back(self, operation: str, *, link_pem: bytes | None) -> bool:
+        """
+        Put to use again what was live before `operation`; return whether that was done now.
+
+        What was live is kept in previous/. False: the operation is not live. Raises HomeError if
+        nothing is left to go back to.
+        """
+        with self._settled():
+            if self._text("security/operation") != operation:
+                return False
+            if not (self._read("previous/server.cer") and self._read("previous/server.key")):
+                raise HomeError("The old certificate is no longer on this server.")
+            change = Change()
+            for name in _PARTS:
+                change.set(f"previous/{name}", self._read(f"security/{name}"))
+                change.set(f"security/{name}", self._read(f"previous/{name}"))
+            change.set("security/link.cer", link_pem)
+            self._make(change)
+            return True
+
+    def set_link(self, link_pem: bytes | None) -> bool:
+        """Send this link from now on, or none; return whether that is new."""
+        with self._settled():
+            is_new = self._read("security/link.cer") != link_pem
+            if is_new:
+                self._make(Change({"security/link.cer": link_pem}))
+            return is_new
+
     def retire(self) -> None:
         """Forget the old CA: send no link any more, and keep nothing of what was live before."""
         with self._settled():
@@ -314,18 +343,10 @@ class Home:
             yield
 
     def _make(self, change: Change) -> None:
-        """Make the change, and let server.pem be what follows from the other files."""
-        sent = [self._after(change, "security/server.cer"), self._link_sent(change)]
-        key = self._after(change, "security/server.key")
-        if sent[0] and key:
-            change.set("security/server.pem", pem.join([*filter(None, sent), key]))
+        """Make the change, and let what listeners load follow from the other files."""
+        for name, data in shown.files(lambda name: self._after(change, name)).items():
+            change.set(name, data)
         journal.make(change, self.path)
-
-    def _link_sent(self, change: Change) -> bytes | None:
-        bridge = self._after(change, "remint-repo/bridge.cer")
-        if bridge and self._after(change, "remint-repo/go-ahead.json"):
-            return bridge
-        return self._after(change, "security/link.cer")
 
     def _after(self, change: Change, name: str) -> bytes | None:
         return change.contents[name] if name in change.contents else self._read(name)

@@ -15,11 +15,19 @@ from typing import Any
 
 
 class HotContext:
-    """`context` is for the listener; it shows what the file `path` (chain and key) holds now."""
+    """
+    `context` is for the listener; it shows what the file `path` (chain and key) holds now.
 
-    def __init__(self, path: Path, *, log: Callable[[str], None]) -> None:
+    With `comes_and_goes` a file that is gone is shown to nobody any more; otherwise the last one
+    stays.
+    """
+
+    def __init__(
+        self, path: Path, *, log: Callable[[str], None], comes_and_goes: bool = False
+    ) -> None:
         self.path = path
         self.log = log
+        self.comes_and_goes = comes_and_goes
         self.context = _new_context()
         self.context.sni_callback = self._choose
         self._current: ssl.SSLContext | None = None
@@ -31,7 +39,7 @@ class HotContext:
         if seen is not None and seen != self._seen:
             self._seen = seen
             self._load()
-        return self._current
+        return None if seen is None and self.comes_and_goes else self._current
 
     def _look(self) -> tuple[int, int, int] | None:
         try:

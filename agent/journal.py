@@ -16,7 +16,7 @@ from pathlib import Path
 from agent import files
 
 NOTE = "pending-change.json"
-SECRET_NAMES = {"server.pem", "server.key", "key.der", NOTE}
+SECRET_NAMES = {"server.pem", "canary.pem", "rescue.pem", "server.key", "key.der", NOTE}
 
 
 @dataclass

@@ -20,8 +20,11 @@ TYPES = {
     ".sha256": "text/plain; charset=utf-8",
     ".svg": "image/svg+xml",
     ".zip": "application/zip",
+    ".json": "application/json",
     ".pyz": "application/octet-stream",
 }
+
+MANIFEST = "trust-manifest.json"  # in a server's home
 
 
 @dataclass
@@ -75,6 +78,23 @@ def satellite_site(path: str) -> Page:
     if path == "/":
         return text(200, "This is an Authentication Satellite.")
     return _missing()
+
+
+def canary_site(path: str) -> Page:
+    """The canary: whoever gets an answer has verified the future certificate."""
+    return Page(204, io.BytesIO(), 0) if path == "/device/ping" else _missing()
+
+
+def rescue_site(home: Home) -> Site:
+    """Return the site with the trust manifest and nothing else."""
+
+    def answer(path: str) -> Page:
+        envelope = home.read_file(MANIFEST) if path == "/trust-manifest" else None
+        if envelope is None:
+            return _missing()
+        return Page(200, io.BytesIO(envelope), len(envelope), {"Content-Type": TYPES[".json"]})
+
+    return answer
 
 
 def path_of(target: str) -> str | None:

@@ -27,6 +27,7 @@ class Step(Enum):
     START = "report that the download begins"
     DOWNLOAD = "fetch the content"
     APPLY = "try the new trust and keep it"
+    PROVE = "connect to a canary by the new CA alone"
     COMPLETE = "prove that the new CA is in use"
     CLOSE = "the update ended without this device"
     WAIT = "nothing is due"
@@ -45,6 +46,7 @@ class Situation:
     progress: Progress | None = None
     trusted: frozenset[str] = frozenset()
     wanted: frozenset[str] = frozenset()  # the manifest's anchors
+    to_prove: str | None = None  # the anchor by which a canary is to be verified
     reserved: str | None = None  # the operation to which remint-repo belongs
     expected: str | None = None  # the operation for which the server wants a certificate here
     staged: bool = False
@@ -87,6 +89,8 @@ def _trust_step(situation: Situation, *, now: datetime) -> Step:
         return Step.START
     if progress is None or progress.update != update.id:
         return Step.WAIT
+    if situation.to_prove is not None and situation.to_prove in situation.trusted:
+        return Step.PROVE
     if progress.state == "pending" and not (update.activated or now >= update.activate_at):
         return Step.WAIT
     if progress.state == "completed" and situation.trusted != situation.wanted:

@@ -49,11 +49,21 @@ def _follow_current(home: Home, slot: Slot, log: Callable[[str], None]) -> None:
         home.current_key(lambda: _new_key(slot))
         return
     requested = home.read_file("security/requested.der")
-    live = home.live()
     chain = slot["chain"].encode("ascii")
+    _roll_back(home, slot, log)
+    live = home.live()
+    if live is not None and live.leaf_sha256 == pem.fingerprint(chain):
+        home.set_link(_optional(slot.get("link")))
     if requested is not None and (live is None or live.leaf_sha256 != pem.fingerprint(chain)):
         home.install(key_der=requested, chain_pem=chain, ca_pem=slot["ca"].encode("ascii"))
         log("The server certificate is in use.")
+
+
+def _roll_back(home: Home, slot: Slot, log: Callable[[str], None]) -> None:
+    """Go back to the certificate before if the operation it was replaced in is rolled back."""
+    operation = slot.get("rolled_back")
+    if operation and home.roll_back(str(operation), link_pem=_optional(slot.get("link"))):
+        log("The old server certificate is in use again.")
 
 
 def _follow_future(home: Home, slot: Slot, log: Callable[[str], None]) -> None:

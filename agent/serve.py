@@ -4,6 +4,7 @@ A small HTTP/1.1 listener: the setup page, content, and a Satellite's own TLS se
 GET and HEAD only, kept-alive connections, a time limit for every wait and a limit of connections.
 
     python -m agent.serve --home DIR --address A [--setup PORT] [--content PORT] [--tls PORT]
+                          [--canary PORT] [--rescue PORT]
 """
 
 from __future__ import annotations
@@ -24,6 +25,14 @@ from agent.hot_context import HotContext
 from agent.pages import Page, Site
 
 SETUP_PORT, CONTENT_PORT, TLS_PORT = 7480, 7481, 8443
+CANARY_PORT, RESCUE_PORT = 7445, 7446
+_DEFAULTS = {
+    "setup": SETUP_PORT,
+    "content": CONTENT_PORT,
+    "tls": TLS_PORT,
+    "canary": CANARY_PORT,
+    "rescue": RESCUE_PORT,
+}
 IDLE = 75.0  # seconds a kept-alive connection may say nothing
 HANDSHAKE = 10.0
 WRITE = 30.0  # seconds for one block
@@ -215,6 +224,8 @@ def ports_of(
     setup: int | None = None,
     content: int | None = None,
     tls: int | None = None,
+    canary: int | None = None,
+    rescue: int | None = None,
     log: Log,
 ) -> list[Port]:
     """Return the ports that are wanted: those that have a number."""
@@ -226,6 +237,14 @@ def ports_of(
     if tls is not None:
         hot = HotContext(home.server_pem, log=log)
         ports.append(Port(tls, pages.satellite_site, hot))
+    if canary is not None:
+        future = home.path / "remint-repo" / "canary.pem"
+        hot = HotContext(future, log=log, comes_and_goes=True)
+        ports.append(Port(canary, pages.canary_site, hot))
+    if rescue is not None:
+        previous = home.path / "previous" / "rescue.pem"
+        hot = HotContext(previous, log=log, comes_and_goes=True)
+        ports.append(Port(rescue, pages.rescue_site(home), hot))
     return ports
 
 
@@ -234,18 +253,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="agent.serve", description="Serve from a home.")
     parser.add_argument("--home", required=True)
     parser.add_argument("--address", required=True)
-    for name, port in (("setup", SETUP_PORT), ("content", CONTENT_PORT), ("tls", TLS_PORT)):
+    for name, port in _DEFAULTS.items():
         parser.add_argument(f"--{name}", type=int, nargs="?", const=port, metavar="PORT")
     options = parser.parse_args(argv)
-    ports = ports_of(
-        Home(options.home),
-        setup=options.setup,
-        content=options.content,
-        tls=options.tls,
-        log=_print,
-    )
+    wanted = {name: getattr(options, name) for name in _DEFAULTS}
+    ports = ports_of(Home(options.home), **wanted, log=_print)
     if not ports:
-        parser.error("name at least one of --setup, --content and --tls")
+        parser.error(f"name at least one of --{', --'.join(_DEFAULTS)}")
     try:
         asyncio.run(_serve(Listener(options.address, ports)))
     except OSError as error:

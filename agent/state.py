@@ -75,6 +75,9 @@ class State:
     steps: list[dict[str, Any]] = field(default_factory=list)
     content: list[dict[str, Any]] = field(default_factory=list)
     certificates: list[dict[str, Any]] = field(default_factory=list)
+    prove: dict[str, Any] | None = None  # what a server asked to be proven, until it is tried
+    proof: dict[str, Any] | None = None  # how the last try ended
+    proof_is_news: bool = False
 
     @classmethod
     def load(cls, home: Home) -> State:

@@ -25,8 +25,8 @@ from typing import TextIO
 
 from django.conf import settings
 
-from zcc.ground import here
-from zcc.processes import broker, logs, parts, server, tree
+from zcc.ground import here, ports
+from zcc.processes import broker, logs, server, tree
 from zcc.processes.tree import Child, Tree
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,14 @@ PRELOADED = (
 )
 OPEN_FILES = 65536  # each waiting device is one; systems often start with 1,024
 START_TIMEOUT = 60.0  # seconds until the supervisor says that something does not answer
-PORTS = (parts.CONSOLE_PORT, parts.DEVICE_PORT, parts.SETUP_PORT, parts.CONTENT_PORT)
+PORTS = (
+    ports.CONSOLE,
+    ports.DEVICE_API,
+    ports.SETUP,
+    ports.CONTENT,
+    ports.CANARY,
+    ports.RESCUE,
+)
 
 
 class CannotRun(Exception):
@@ -112,7 +119,7 @@ def answers(name: str, port: int) -> bool:
     address = here.identity(name).address
     try:
         with socket.create_connection((address, port), timeout=1) as plain:
-            return port != parts.CONSOLE_PORT or _is_well(plain, address)
+            return port != ports.CONSOLE or _is_well(plain, address)
     except OSError:
         return False
 

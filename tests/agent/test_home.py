@@ -168,6 +168,45 @@ def test_clean_before_a_switch_goes_back_to_the_link_of_the_last_one(home, zone,
     assert home.server_pem.read_bytes() == before
 
 
+def test_rolled_back_home_shows_what_was_before_and_the_link_it_is_given(
+    home, zone, install, stage
+):
+    install(home)
+    old, before = home.live().leaf_sha256, (home.path / "security/server.key").read_bytes()
+    stage(home)
+    home.activate(zone.operation)
+    new = home.live().leaf_sha256
+
+    assert home.roll_back("another", link_pem=None) is False
+    assert home.roll_back(zone.operation, link_pem=zone.bridge) is True
+    assert home.roll_back(zone.operation, link_pem=zone.bridge) is False
+
+    assert (home.live().leaf_sha256, home.live().operation) == (old, None)
+    assert (home.path / "security/server.key").read_bytes() == before
+    assert sent_by(home)[1:] == pem.split(zone.bridge)
+    assert pem.fingerprint((home.path / "previous/rescue.pem").read_bytes()) == new
+
+
+def test_nothing_to_go_back_to_is_said(home, zone, install, stage):
+    install(home)
+    stage(home)
+    home.activate(zone.operation)
+    home.retire()
+
+    with pytest.raises(HomeError, match="no longer on this server"):
+        home.roll_back(zone.operation, link_pem=None)
+
+
+def test_link_is_what_was_set_last(home, zone, install):
+    install(home)
+
+    assert home.set_link(zone.link) is True
+    assert home.set_link(zone.link) is False
+    assert sent_by(home)[1:] == pem.split(zone.link)
+    assert home.set_link(None) is True
+    assert sent_by(home)[1:] == []
+
+
 def _key_der(home):
     return ssl.PEM_cert_to_DER_cert(
         (home.path / "security/server.key").read_text().replace("PRIVATE KEY", "CERTIFICATE")

@@ -53,12 +53,14 @@ METHODS = {
     "future_key": lambda home, zone: home.future_key("another", lambda: b"key"),
     "set_anchors": lambda home, zone: home.set_anchors([zone.old.pem, zone.new.pem]),
     "retire": lambda home, zone: home.retire(),
+    "roll_back": lambda home, zone: home.roll_back(zone.operation, link_pem=zone.bridge),
 }
+AFTER_THE_SWITCH = ("retire", "roll_back")
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_method_killed_at_any_write_can_be_repeated(method, prepared, zone, tmp_path):
-    if method == "retire":
+    if method in AFTER_THE_SWITCH:
         prepared.activate(zone.operation)
     envelope = zone.envelope(epoch=2)
     zone = SimpleNamespace(**vars(zone), operation=zone.operation, envelope=lambda **_: envelope)

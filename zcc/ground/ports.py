@@ -2,6 +2,8 @@
 
 CONSOLE = 7443
 DEVICE_API = 7444
+CANARY = 7445
+RESCUE = 7446
 SETUP = 7480
 CONTENT = 7481
 
@@ -17,6 +19,10 @@ def console_url(address: str) -> str:
 
 def device_url(address: str) -> str:
     return f"https://{host(address)}:{DEVICE_API}"
+
+
+def canary_url(address: str) -> str:
+    return f"https://{host(address)}:{CANARY}"
 
 
 def content_url(address: str) -> str:

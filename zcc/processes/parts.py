@@ -15,15 +15,11 @@ from gunicorn.app.base import BaseApplication
 
 from agent import serve
 from zcc.celery import app as celery_app
-from zcc.ground import here
+from zcc.ground import here, ports
 from zcc.processes import tls, tree
 
 logger = logging.getLogger(__name__)
 
-CONSOLE_PORT = 7443
-DEVICE_PORT = 7444
-SETUP_PORT = 7480
-CONTENT_PORT = 7481
 
 THREADS = 64  # with 32, as many clients stuck in a handshake held everyone up until its timeout
 TASKS_AT_ONCE = 4
@@ -37,7 +33,7 @@ def pem(name: str) -> Path:
 def console(identity: here.Identity) -> None:
     """Serve the console over HTTPS."""
     hot = tls.HotContext(pem(identity.name), tls.for_threads)
-    serve_wsgi(host=identity.address, port=CONSOLE_PORT, hot=hot)
+    serve_wsgi(host=identity.address, port=ports.CONSOLE, hot=hot)
 
 
 def serve_wsgi(*, host: str, port: int, hot: tls.HotContext) -> None:
@@ -94,7 +90,7 @@ def device_api(identity: here.Identity) -> None:
     serve_asgi(
         "zcc.device_api:app",
         host=identity.address,
-        port=DEVICE_PORT,
+        port=ports.DEVICE_API,
         hot=tls.HotContext(pem(identity.name), tls.for_asyncio),
     )
 
@@ -125,10 +121,16 @@ def serve_asgi(application: Any, *, host: str, port: int, hot: tls.HotContext) -
 
 
 def listener(identity: here.Identity) -> None:
-    """Serve `/zenworks-setup` and content, without Django and without TLS."""
+    """Serve `/zenworks-setup`, content, the canary and the rescue port, without Django."""
     home = here.zcc_home() / "servers" / identity.name
-    ports = ["--setup", str(SETUP_PORT), "--content", str(CONTENT_PORT)]
-    serve.main(["--home", str(home), "--address", identity.address, *ports])
+    wanted = {
+        "--setup": ports.SETUP,
+        "--content": ports.CONTENT,
+        "--canary": ports.CANARY,
+        "--rescue": ports.RESCUE,
+    }
+    words = [word for flag, port in wanted.items() for word in (flag, str(port))]
+    serve.main(["--home", str(home), "--address", identity.address, *words])
 
 
 def worker(identity: here.Identity) -> None:
