@@ -55,6 +55,8 @@ def _all_right(standing: Standing, servers: list[ServerRow]) -> Answer:
 
 
 def _after_activation(standing: Standing) -> Answer:
+    if standing.operation and standing.operation.state == State.ROLLING_BACK:
+        return Answer("ok", "All right. The old CA is in force again.")
     left = [device.name for device in standing.unswitched]
     shown = len(standing.progress) - len(left)
     more = f"{shown} of {count(len(standing.progress), 'server')} show their new certificates."
@@ -77,6 +79,10 @@ def _happening(standing: Standing) -> Answer:
         return _nothing_happens(standing)
     if operation.state in (State.CANCELLING, State.CANCEL_FAILED):
         return _taken_back(standing, operation)
+    if operation.state == State.ROLLING_BACK:
+        back = standing.how_many("rolled_back_at")
+        more = f"{back} of {count(len(standing.progress), 'server')} show the old certificate."
+        return Answer("warn", f"{operation.get_kind_display()} is being rolled back.", more)
     if operation.is_held and operation.is_open:
         at = short_text(operation.activate_at, now=standing.now)
         more = f"It does not activate at {at}: {operation.held_reason}"
@@ -161,9 +167,7 @@ def _next_in(operation: Operation, standing: Standing, at_risk: AtRisk) -> Answe
     if operation.state == State.CANCEL_FAILED:
         return Answer("warn", "Cancel it again.", "Not every server has confirmed yet.")
     if operation.is_held and operation.is_open:
-        return Answer(
-            "warn", "Mend what holds it, or cancel it.", "Waiting harms nobody meanwhile."
-        )
+        return _next_if_held(operation, standing)
     if at_risk.number:
         url = reverse("systemupdates:status_by_device", args=[operation.update_id])
         say = f"Look at {count(at_risk.number, 'device')} at risk."
@@ -175,6 +179,16 @@ def _next_in(operation: Operation, standing: Standing, at_risk: AtRisk) -> Answe
     verb = "is late; it follows" if len(late) == 1 else "are late; they follow"
     more = f"{listed(late)} {verb} when back." if late else ""
     return Answer("next", "Nothing. It goes on by itself.", more)
+
+
+def _next_if_held(operation: Operation, standing: Standing) -> Answer:
+    expires = operation.old_ca.expires_at
+    days = (expires - standing.now).days if expires else 0
+    more = f"Waiting harms nobody: the old CA is valid for {count(days, 'more day')}."
+    if standing.lost.number:
+        people = count(standing.lost.number, "device")
+        return Answer("warn", f"Postpone it, or sign off {people}.", more)
+    return Answer("warn", "Mend what holds it, postpone it, or cancel it.", more)
 
 
 def _next_at_rest(standing: Standing) -> Answer:

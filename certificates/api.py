@@ -2,13 +2,14 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import QuerySet
 
-from certificates import issuing, server_steps, trust
+from certificates import guard, issuing, links, server_steps, trust
 from certificates.actions import server_certificates
 from certificates.models import (
     CertificateAuthority,
@@ -25,7 +26,8 @@ from pki import csr, keys
 from systemupdates import actions as updates
 from systemupdates.models import DeviceUpdate
 from systemupdates.models import device_update as device_updates
-from zcc.ground.wire import entries, text
+from zcc.ground import ports
+from zcc.ground.wire import entries, guid, text
 
 
 def trusted_anchors(device: Device) -> list[CertificateAuthority]:
@@ -76,7 +78,9 @@ def join_operation(device: Device, *, now: datetime) -> None:
 
 
 def record(device: Device, report: Mapping[str, Any], *, now: datetime) -> None:
-    """Note a Satellite's requests, and what it says of its certificates."""
+    """Note the device's proof, whether it needs the old CA, and a Satellite's certificates."""
+    _record_proof(device, report.get("proof"), now=now)
+    _record_need(device, now=now)
     if not device.is_authentication_satellite:
         return
     for entry in entries(report, "certificates"):
@@ -85,6 +89,70 @@ def record(device: Device, report: Mapping[str, Any], *, now: datetime) -> None:
             _record_request(device, request, operation, slot=text(entry, "slot"), now=now)
         _record_state(device, entry, operation, now=now)
     _record_retired(device, now=now)
+    _record_rolled_back(device, report, now=now)
+
+
+def prove_for(device: Device) -> dict[str, Any] | None:
+    """
+    Return which canaries the device is to try, None if it holds the proof or cannot yet.
+
+    Asked between its readiness and the activation, and again when the proof has ended.
+    """
+    waiting = (OperationState.ASSIGNED, OperationState.ARMED)
+    rows = Operation.objects.filter(zone=device.zone_id, state__in=waiting)
+    operation = rows.select_related("new_ca", "update").first()
+    if operation is None or operation.new_ca is None:
+        return None
+    row = operation.update.device_updates.filter(device=device).first()
+    if row is None or row.state != device_updates.State.PENDING:
+        return None
+    if not row.proof_problem and row.proof_leaf in guard.future_leaves(operation):
+        return None
+    return {
+        "update": str(operation.update.guid),
+        "new_anchor": operation.new_ca.sha256,
+        "canaries": _canaries(operation, device),
+    }
+
+
+def _canaries(operation: Operation, device: Device) -> list[str]:
+    """The canaries that are there, another one first for each device."""
+    staged = operation.servers.exclude(staged_at=None).filter(device__retired_at=None)
+    servers = [row.device for row in staged.select_related("device").order_by("device__name")]
+    first = device.pk % len(servers) if servers else 0
+    return [ports.canary_url(server.address) for server in servers[first:] + servers[:first]]
+
+
+def _record_proof(device: Device, proof: Any, *, now: datetime) -> None:
+    if not isinstance(proof, dict) or (update := guid(proof, "update")) is None:
+        return
+    rows = DeviceUpdate.objects.filter(device=device, update__guid=update)
+    row = rows.select_related("update").first()
+    leaf, problem = text(proof, "leaf").lower(), text(proof, "problem")
+    if row is not None and (problem or _FINGERPRINT.fullmatch(leaf)):
+        updates.note_proof(row.update, device, leaf=leaf, problem=problem, at=now)
+
+
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+# How often a need of the old CA is written down at most.
+_NEED_EVERY = timedelta(minutes=1)
+
+
+def _record_need(device: Device, *, now: datetime) -> None:
+    """A device that trusts the old CA and not the new one still needs the old one."""
+    operation = (
+        Operation.objects.filter(
+            zone=device.zone_id, state__in=[OperationState.OVERLAP, OperationState.ACTIVATING]
+        )
+        .select_related("old_ca", "new_ca")
+        .last()
+    )
+    if operation is None or operation.new_ca is None:
+        return
+    trusted = device.trusted_fingerprints
+    if operation.old_ca.sha256 in trusted and operation.new_ca.sha256 not in trusted:
+        rows = Operation.objects.filter(pk=operation.pk)
+        rows.exclude(needed_at__gt=now - _NEED_EVERY).update(needed_at=now)
 
 
 def _record_retired(device: Device, *, now: datetime) -> None:
@@ -95,6 +163,29 @@ def _record_retired(device: Device, *, now: datetime) -> None:
             device=device, operation__state=OperationState.COMPLETED, retired_at=None
         )
         completed.exclude(activated_at=None).update(retired_at=now)
+
+
+_ROLLED_BACK = (OperationState.ROLLING_BACK, OperationState.ROLLED_BACK)
+
+
+def _being_rolled_back(device: Device) -> ServerProgress | None:
+    """The Satellite's steps in an operation that is taken back, until it has followed."""
+    rows = ServerProgress.objects.filter(device=device, rolled_back_at=None)
+    rows = rows.filter(operation__state__in=_ROLLED_BACK)
+    return rows.select_related("operation").order_by("pk").last()
+
+
+def _record_rolled_back(device: Device, report: Mapping[str, Any], *, now: datetime) -> None:
+    """A Satellite that shows another certificate than the operation's has gone back."""
+    progress = _being_rolled_back(device)
+    if progress is None:
+        return
+    current = [entry for entry in entries(report, "certificates") if entry.get("slot") == "current"]
+    shown = text(current[0], "leaf") if current else ""
+    others = ServerCertificate.objects.filter(device=device, sha256=shown)
+    if shown and others.exclude(operation=progress.operation).exists():
+        server_certificates.take_back(device, progress.operation, shown=shown)
+        ServerProgress.objects.filter(pk=progress.pk).update(rolled_back_at=now)
 
 
 def _record_clean(device: Device, *, now: datetime) -> None:
@@ -177,16 +268,23 @@ def _current_slot(device: Device) -> dict[str, Any]:
     rows = ServerCertificate.objects.filter(device=device).select_related("authority")
     row = rows.current().first() or rows.filter(state=State.FUTURE, operation=None).first()
     slot = _slot(device, "current", None, key_type=_active_key_type(device))
+    progress = _being_rolled_back(device)
+    if progress is not None:
+        before = rows.exclude(operation=progress.operation).exclude(activated_at=None)
+        row = before.order_by("activated_at").last() or row
+        slot["rolled_back"] = str(progress.operation.guid)
     if row is not None and row.authority is not None:
         slot["operation"] = str(row.operation.guid) if row.operation else None
         slot["chain"] = server_steps.chain_pem(row).decode()
         slot["ca"] = trust.anchor_pem(row.authority)
+        link = links.for_leaf_of(row.authority)
+        slot["link"] = link.decode() if link else None
     return slot
 
 
 def _future_slot(device: Device) -> list[dict[str, Any]]:
     operation = Operation.objects.newest(device.zone)
-    ended = (OperationState.CANCELLING, OperationState.CANCEL_FAILED)
+    ended = (OperationState.CANCELLING, OperationState.CANCEL_FAILED, *_ROLLED_BACK)
     if operation is None or operation.state in ended:
         return []
     # One at a time: two requests on their way would replace each other for ever.
@@ -200,7 +298,7 @@ def _future_slot(device: Device) -> list[dict[str, Any]]:
         device=device, operation=operation, state=State.FUTURE
     ).first()
     if row is not None and operation.new_ca is not None and updates_released(device, operation):
-        link, bridge = server_steps.link_pem(operation), server_steps.bridge_pem(operation)
+        link, bridge = links.carrier(operation), links.bridge(operation)
         slot["chain"] = server_steps.chain_pem(row).decode()
         slot["ca"] = trust.anchor_pem(operation.new_ca)
         slot["link"] = link.decode() if link else None

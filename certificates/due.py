@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from django.db.models import Q
 
-from certificates import server_steps, trust
+from certificates import home_trust, server_steps, trust
 from certificates.actions import operations, server_certificates
 from certificates.models import (
     CertificateAuthority,
@@ -39,6 +39,8 @@ def rings(zone: Zone, *, now: datetime) -> Iterator[Ring]:
     alive = {server.pk: server for server in Device.objects.filter(zone=zone).active().alive(now)}
     yield from _content(alive, now=now)
     yield from _server_steps(zone, alive, now=now)
+    for server in home_trust.behind(zone, alive):
+        yield Ring("certificates.tasks.follow_trust", server.queue, {"device_id": server.pk})
     signing = signing_server(zone)
     if signing is not None and signing.pk in alive:
         yield from _signing(zone, signing.queue, now=now)
@@ -70,6 +72,12 @@ def _server_steps(zone: Zone, alive: dict[int, Device], *, now: datetime) -> Ite
         operation__state=State.COMPLETED,
         retired_at=None,
         activated_at__isnull=False,
+    )
+    rows |= ServerProgress.objects.free(now).filter(
+        device__in=alive,
+        operation__zone=zone,
+        operation__state=State.ROLLED_BACK,
+        rolled_back_at=None,
     )
     for row in rows.select_related("operation__update", "device"):
         if server_steps.due_step(row) is not None:

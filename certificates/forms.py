@@ -11,6 +11,7 @@ from certificates import activation
 from certificates.actions import authorities
 from certificates.actions.authorities import MAX_YEARS, MIN_YEARS, RemintWishes
 from certificates.models import CertificateAuthority
+from certificates.models.operation import Policy
 from certificates.wording import listed
 from devices.models import Device
 from pki import keys, names
@@ -80,6 +81,19 @@ class RemintCAForm(PasswordForm):
         widget=forms.TimeInput(format="%H:%M", attrs={"type": "time"}),
         error_messages={"required": "Choose a time.", "invalid": "This is not a time of day."},
     )
+    policy = forms.ChoiceField(
+        label="If a device is late",
+        choices=[
+            (Policy.OVERLAP, "Overlap: it can still connect and catch up"),
+            (Policy.STRICT, "Strict: it is cut off"),
+        ],
+        widget=forms.RadioSelect,
+        help_text=(
+            "Overlap: the old CA stays trusted beside the new one until you retire it. Strict: "
+            "from the activation on only the new CA is trusted, and a late device needs you."
+        ),
+        error_messages={"required": "Choose Overlap or Strict."},
+    )
     waive_silent = forms.BooleanField(
         label="Go on although the version of silent Satellites is not known", required=False
     )
@@ -142,6 +156,7 @@ class RemintCAForm(PasswordForm):
             years=asked["years"],
             include_additional_dns_names=asked["include_additional_dns_names"],
             activate_at=asked["activate_at"],
+            policy=asked["policy"],
             idempotency_key=asked["idempotency_key"],
             waive_silent=asked.get("waive_silent", False),
         )
@@ -167,6 +182,70 @@ class RetireOldCAForm(PasswordForm):
     )
     field_order = ("confirmed", "password")
     why_password = "Asked again because this cannot be undone."
+
+
+class PostponeForm(forms.Form):
+    """Another date and time for the activation."""
+
+    activation_date = forms.DateField(
+        label="Date",
+        widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
+        error_messages={"required": "Choose a date.", "invalid": "This is not a date."},
+    )
+    activation_time = forms.TimeField(
+        label="Time",
+        widget=forms.TimeInput(format="%H:%M", attrs={"type": "time"}),
+        error_messages={"required": "Choose a time.", "invalid": "This is not a time of day."},
+    )
+
+    def __init__(self, *args: Any, now: datetime, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.zone_of_time = timezone.get_current_timezone()
+        self.fields["activation_time"].label = f"Time ({timezone.localtime(now).tzname()})"
+
+    def clean(self) -> dict[str, Any]:
+        """Make one instant of date and time."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        on, at = cleaned.get("activation_date"), cleaned.get("activation_time")
+        if on is not None and at is not None:
+            try:
+                cleaned["activate_at"] = activation.instant(on, at, zone=self.zone_of_time)
+            except (activation.NoSuchTime, OverflowError) as error:
+                self.add_error("activation_time", str(error))
+        return cleaned
+
+
+class ReasonForm(PasswordForm):
+    """Why, and the password: for what somebody will ask about later."""
+
+    reason = forms.CharField(
+        label="Reason",
+        max_length=300,
+        help_text="Kept with your name in the operation's history.",
+        error_messages={"required": "Say why: somebody will ask."},
+    )
+    field_order = ("reason", "password")
+
+
+class SignOffForm(ReasonForm):
+    """The devices that stand in the dialog, so that nobody else is signed off."""
+
+    devices = forms.CharField(widget=forms.HiddenInput, max_length=2_000_000, required=False)
+    why_password = "Asked again because devices may lose contact."
+
+    def clean_devices(self) -> set[int]:
+        """Return the ids of the devices that were shown."""
+        listed_ids = self.cleaned_data["devices"].split(",")
+        try:
+            return {int(pk) for pk in listed_ids if pk}
+        except ValueError as error:
+            raise forms.ValidationError("This form is incomplete. Open it again.") from error
+
+
+class RollBackForm(ReasonForm):
+    """Why the old CA is to be the active one again."""
+
+    why_password = "Asked again because this changes the whole zone."
 
 
 class ActivationTimeForm(forms.Form):

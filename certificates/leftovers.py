@@ -7,7 +7,13 @@ A worker that only stood still finds its claims gone when it goes on, as after t
 from django.db.models import QuerySet
 
 from certificates import due
-from certificates.models import JoinRequest, Operation, ServerCertificate, ServerProgress
+from certificates.models import (
+    HomeTrust,
+    JoinRequest,
+    Operation,
+    ServerCertificate,
+    ServerProgress,
+)
 from devices.models import Device
 from systemupdates.models import Replication
 from zcc.ground.claims import Claimable
@@ -24,6 +30,7 @@ def free(server: Device) -> int:
 def _claimed_by(server: Device) -> "list[QuerySet[Claimable]]":
     found: list[QuerySet[Claimable]] = [
         ServerProgress.objects.filter(device=server),
+        HomeTrust.objects.filter(device=server),
         Replication.objects.filter(server=server),
         Operation.objects.filter(initiating_server=server),
     ]

@@ -6,7 +6,7 @@ from datetime import datetime
 from django.conf import settings
 
 from certificates.models import Operation
-from certificates.models.operation import CANCELLABLE_STATES, State
+from certificates.models.operation import CANCELLABLE_STATES, OPEN_STATES, State
 from certificates.standing import Standing
 from certificates.wording import listed, name_of, short_text, state_word, to_the_second
 from zcc.templatetags.numbers import count
@@ -33,6 +33,8 @@ class Message:
     # None: the operation is past the point where a Cancel is thought of.
     cancel: Cancel | None
     can_retire: bool = False
+    # Postpone, and Sign off if somebody would be lost.
+    can_decide: bool = False
     # The headline counts down to this.
     activate_at: datetime | None = None
 
@@ -56,6 +58,7 @@ def message(standing: Standing) -> Message:
         detail=_detail(standing, operation),
         cancel=cancel_button(operation, now=standing.now),
         can_retire=operation.state == State.OVERLAP,
+        can_decide=operation.state in CANCELLABLE_STATES,
         activate_at=operation.activate_at if operation.state == State.ARMED else None,
     )
 
@@ -74,6 +77,8 @@ def headline(operation: Operation) -> str:
         State.CANCEL_FAILED: f"{name} could not be canceled.",
         State.CANCELLED: f"The {name} operation was canceled.",
         State.FAILED: f"The {name} operation could not begin.",
+        State.ROLLING_BACK: "The old CA is active again. The servers go back to it.",
+        State.ROLLED_BACK: f"The {name} operation was rolled back. The old CA is active again.",
     }.get(State(operation.state), f"The {name} operation has been initiated.")
 
 
@@ -94,6 +99,11 @@ def _detail(standing: Standing, operation: Operation) -> str:
                 f"Remint CA by {name_of(operation.created_by)}. Servers send the link, so a device "
                 "that slept through the activation still connects, and catches up at its next "
                 "refresh."
+            )
+        case State.ROLLING_BACK:
+            return (
+                f"{standing.how_many('rolled_back_at')} of {servers} show the old certificate "
+                "again. The new CA stays trusted; devices that know only it are carried by a link."
             )
         case State.CANCELLING:
             return _cleaning(standing)
@@ -144,7 +154,7 @@ def _cleaning(standing: Standing) -> str:
 
 def cancel_button(operation: Operation, *, now: datetime) -> Cancel | None:
     """Return the button `Cancel` as it is now, None where there is none."""
-    if operation.state in (State.OVERLAP, State.COMPLETED, State.CANCELLED, State.FAILED):
+    if operation.state not in OPEN_STATES or operation.state == State.ROLLING_BACK:
         return None
     until = short_text(operation.cutoff_at, now=now)
     if operation.can_cancel(now):

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from django.db import transaction
 
 from agent.home import Home, HomeError
-from certificates import issuing, setup_page, trust, wire
+from certificates import home_trust, issuing, links, setup_page, trust, wire
 from certificates.actions import server_certificates
-from certificates.models import LinkCertificate, Operation, ServerCertificate, ServerProgress
+from certificates.models import Operation, ServerCertificate, ServerProgress
 from certificates.models import server_certificate as certificates
 from certificates.models.server_step import Step
 from pki import csr, keys
@@ -110,10 +110,10 @@ def _stage(row: ServerProgress, home: Home) -> None:
         str(operation.guid),
         chain_pem=chain_pem(certificate),
         ca_pem=trust.anchor_pem(operation.new_ca).encode(),
-        link_pem=link_pem(operation),
-        bridge_pem=bridge_pem(operation),
+        link_pem=links.carrier(operation),
+        bridge_pem=links.bridge(operation),
     )
-    home.set_anchors([anchor.encode() for anchor in trust.wanted(operation.zone)["anchors"]])
+    home_trust.follow(device, home=home)
     now = clock.now()
     with transaction.atomic():
         _report(row, device_updates.State.PENDING)
@@ -156,6 +156,7 @@ def _activate(row: ServerProgress, home: Home) -> None:
             server_certificates.take_into_use(certificate, now=now)
         _report(row, device_updates.State.COMPLETED)
         _done(row, activated_at=now)
+    home_trust.follow(row.device, home=home)
 
 
 def _stage_again_if_gone(row: ServerProgress, home: Home) -> None:
@@ -167,10 +168,10 @@ def _stage_again_if_gone(row: ServerProgress, home: Home) -> None:
 
 
 def _retire(row: ServerProgress, home: Home) -> None:
-    home.set_anchors([anchor.encode() for anchor in trust.wanted(row.operation.zone)["anchors"]])
     live = home.live()
     if live is not None and live.operation == str(row.operation.guid):  # else a later one's link
         home.retire()
+    home_trust.follow(row.device, home=home)
     _done(row, retired_at=clock.now())
 
 
@@ -178,10 +179,30 @@ def _clean(row: ServerProgress, home: Home) -> None:
     if updates.is_being_fetched(row.operation.update, row.device, now=clock.now()):
         raise StepFailed("The content is still on its way to this server.")
     home.clean(str(row.operation.guid))
-    home.set_anchors([anchor.encode() for anchor in trust.wanted(row.operation.zone)["anchors"]])
+    home_trust.follow(row.device, home=home)
     if row.operation.update.content_sha256:
         home.drop_content(row.operation.update.content_sha256)
     _done(row, cleaned_at=clock.now())
+
+
+def _roll_back(row: ServerProgress, home: Home) -> None:
+    """Show the old certificate again; a server that never switched only forgets the new one."""
+    operation, device = row.operation, row.device
+    guid = str(operation.guid)
+    home.roll_back(guid, link_pem=links.for_leaf_of(operation.old_ca))
+    home.clean(guid)
+    live = home.live()
+    shown = wire.why_not_shown(device.address, live.leaf_sha256 if live else "")
+    if shown is not None:
+        raise StepFailed(shown)
+    setup_page.write(operation.zone, home=home)
+    home_trust.follow(device, home=home)
+    if operation.update.content_sha256:
+        home.drop_content(operation.update.content_sha256)
+    now = clock.now()
+    with transaction.atomic():
+        server_certificates.take_back(device, operation, shown=live.leaf_sha256 if live else "")
+        _done(row, rolled_back_at=now)
 
 
 _STEPS = {
@@ -191,6 +212,7 @@ _STEPS = {
     Step.ACTIVATE: _activate,
     Step.RETIRE: _retire,
     Step.CLEAN: _clean,
+    Step.ROLL_BACK: _roll_back,
 }
 
 
@@ -214,19 +236,3 @@ def chain_pem(certificate: ServerCertificate) -> bytes:
     """What a server sends of its own: the leaf and, of an external CA, the intermediates."""
     leaf = certificate.x509().public_bytes(Encoding.PEM)
     return leaf + certificate.intermediates.encode()
-
-
-def link_pem(operation: Operation) -> bytes | None:
-    """New-with-old: sent after the switch, for those who know only the old CA."""
-    return _newest_link(certified=operation.new_ca_id, by=None)
-
-
-def bridge_pem(operation: Operation) -> bytes | None:
-    """Old-with-new: sent from arming until the switch, for those who know only the new CA."""
-    return _newest_link(certified=operation.old_ca_id, by=operation.new_ca_id)
-
-
-def _newest_link(*, certified: int | None, by: int | None) -> bytes | None:
-    links = LinkCertificate.objects.filter(certified=certified, revoked_at=None)
-    link = (links.filter(authority=by) if by else links).order_by("pk").last()
-    return link.x509().public_bytes(Encoding.PEM) if link else None

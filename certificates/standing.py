@@ -5,9 +5,11 @@ Each question is asked of the database at most once, and none costs more with mo
 servers than one grouped query.
 """
 
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
+from certificates import guard
 from certificates.models import (
     CertificateAuthority,
     LinkCertificate,
@@ -23,6 +25,22 @@ from systemupdates.models import Replication
 
 # After the activation devices and late servers follow; then nothing moves by the second any more.
 SETTLING = timedelta(minutes=10)
+
+
+SHOWN = 6
+
+
+@dataclass(frozen=True)
+class LostDevices:
+    """How many would be lost, the first of them, and whether they are signed off."""
+
+    number: int = 0
+    first: list[guard.Lost] = field(default_factory=list)
+    signed: bool = False
+
+    @property
+    def rest(self) -> int:
+        return self.number - len(self.first)
 
 
 class Standing:
@@ -79,6 +97,24 @@ class Standing:
         if self.operation is None:
             return overview.Counts()
         return overview.count_devices([self.operation.update])[self.operation.update_id]
+
+    @cached_property
+    def lost(self) -> LostDevices:
+        """Who would be lost, asked for from the assignment until the switch."""
+        operation = self.operation
+        if operation is None or operation.state not in (State.ASSIGNED, State.ARMED):
+            return LostDevices()
+        rows = guard.lost(operation)
+        number = rows.count()
+        if not number:
+            return LostDevices()
+        signed = not guard.unsigned(operation).exists()
+        return LostDevices(number, guard.why_lost(rows[:SHOWN], operation), signed)
+
+    @cached_property
+    def proven(self) -> int:
+        """How many devices hold a proof."""
+        return guard.proven(self.operation).count() if self.operation else 0
 
     @cached_property
     def replicas(self) -> overview.Replicated:

@@ -4,9 +4,15 @@ import logging
 
 from celery import shared_task
 
-from certificates import due, initiating_work, joining, leftovers, server_steps
+from certificates import due, home_trust, initiating_work, joining, leftovers, server_steps
 from certificates.actions import operations, server_certificates
-from certificates.models import JoinRequest, Operation, ServerCertificate, ServerProgress
+from certificates.models import (
+    HomeTrust,
+    JoinRequest,
+    Operation,
+    ServerCertificate,
+    ServerProgress,
+)
 from certificates.models.operation import State
 from devices.models import Device, Zone
 from devices.tasks import note_tick
@@ -72,6 +78,18 @@ def server_step(*, progress_id: int) -> None:
     row = claims.claim(rows.free(now), now=now)
     if row is not None:
         server_steps.carry_out(row, home=here.home())
+
+
+@shared_task(ignore_result=True)
+def follow_trust(*, device_id: int) -> None:
+    """On one Primary Server: let its home follow the newest trust manifest."""
+    device = Device.objects.here()
+    if device.pk != device_id:  # a message that went astray
+        return
+    row, _ = HomeTrust.objects.get_or_create(device=device)
+    mine = claims.claim(HomeTrust.objects.filter(pk=row.pk), now=clock.now())
+    if mine is not None:
+        home_trust.carry_out(mine, home=here.home())
 
 
 @shared_task(ignore_result=True)

@@ -60,6 +60,8 @@ class Timeline:
             ]
         if state in _TAKEN_BACK:
             return [self._initiated(), *self._assigned_if_it_was(), *self._cancel()]
+        if state in (State.ROLLING_BACK, State.ROLLED_BACK):
+            return [self._initiated(), self._assigned(), self._activated(), *self._rolled_back()]
         if state in (State.OVERLAP, State.COMPLETED):
             return [self._initiated(), self._assigned(), self._activated(), *self._overlap()]
         if state in (State.ARMED, State.ACTIVATING):
@@ -182,6 +184,17 @@ class Timeline:
         return [
             Step("Overlap", "now", [Line("both CAs are trusted"), knows], "circle-half"),
             Step("Old CA retired", "", [Line("by you, not by itself")]),
+        ]
+
+    def _rolled_back(self) -> list[Step]:
+        if self.operation.state == State.ROLLED_BACK:
+            return [Step("Rolled back", "done", self._when(State.ROLLED_BACK))]
+        back = self.standing.how_many("rolled_back_at")
+        of_all = Line(f"{back} of {len(self.standing.progress)} servers went back")
+        asked = self._when(State.ROLLING_BACK)
+        return [
+            Step("Rolling back", "warn", [*asked[:1], of_all], "arrow-counterclockwise"),
+            Step("Rolled back", "", [Line("the old CA is active again")]),
         ]
 
     def _cancel(self) -> list[Step]:

@@ -34,6 +34,8 @@ def wanted(zone: Zone) -> dict[str, Any]:
     """Return what the manifest should say now, without epoch and dates."""
     operation = told_operation(zone)
     anchors = list(CertificateAuthority.objects.filter(zone=zone).trusted())
+    if operation is not None and operation.is_strict and operation.activated_at is not None:
+        anchors = [anchor for anchor in anchors if anchor.pk != operation.old_ca_id]
     if operation is not None and operation.new_ca is not None:
         known = {anchor.pk for anchor in anchors}
         anchors += [ca for ca in [operation.new_ca] if ca.pk not in known]

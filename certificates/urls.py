@@ -28,6 +28,9 @@ urlpatterns = [
     path(
         "certificates/operations/<int:pk>/clear-message/", views.clear_failure, name="clear_failure"
     ),
+    path("certificates/operations/<int:pk>/postpone/", views.postpone, name="postpone"),
+    path("certificates/operations/<int:pk>/sign-off/", views.sign_off, name="sign_off"),
+    path("certificates/operations/<int:pk>/roll-back/", views.roll_back, name="roll_back"),
     path(
         "certificates/operations/<int:pk>/retire-old-ca/", views.retire_old_ca, name="retire_old_ca"
     ),

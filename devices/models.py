@@ -75,6 +75,9 @@ class DeviceQuerySet(models.QuerySet["Device"]):
     def satellites(self) -> "DeviceQuerySet":
         return self.filter(Q(is_authentication_satellite=True) | Q(is_content_satellite=True))
 
+    def exclude_primary_servers(self) -> "DeviceQuerySet":
+        return self.exclude(kind=Kind.PRIMARY_SERVER)
+
     def content_servers(self) -> "DeviceQuerySet":
         """Whatever holds update content: all Primary Servers and the Content Satellites."""
         return self.filter(Q(kind=Kind.PRIMARY_SERVER) | Q(is_content_satellite=True))

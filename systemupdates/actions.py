@@ -210,6 +210,22 @@ def report_step(
     return bool(row.move(to=device_updates.State(state), by=None, at=at, reason=reason[:400]))
 
 
+def note_proof(
+    update: SystemUpdate, device: Device, *, leaf: str, problem: str, at: datetime
+) -> bool:
+    """
+    Note how the device's last probe of a canary ended; False when that is known already.
+
+    A failed one leaves an earlier proof standing: its server may just be away. Whether a proof
+    counts is asked of the certificates: see certificates.guard.
+    """
+    row = update.device_updates.filter(device=device)
+    if problem:
+        return bool(row.exclude(proof_problem=problem[:400]).update(proof_problem=problem[:400]))
+    news = row.exclude(proof_leaf=leaf, proof_problem="")
+    return bool(news.update(proof_leaf=leaf, proof_problem="", proven_at=at))
+
+
 @transaction.atomic
 def redeploy(update: SystemUpdate, devices: Iterable[Device], *, by: Any, now: datetime) -> int:
     """Start the update again on devices where it failed or was ignored; return how many."""

@@ -145,6 +145,7 @@ def refresh(scope: Scope, body: bytes) -> tuple[int, dict[str, Any]]:
         "servers": servers(device.zone),
         "manifest": certificates.api.manifest_for(device),
         "update": systemupdates.api.update_for(device),
+        "prove": certificates.api.prove_for(device),
     }
     if device.is_content_satellite:
         answer["content"] = systemupdates.api.content_for(device, now=now)

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 
 from certificates.models import CertificateAuthority, Operation, ServerProgress
 from certificates.models.authority import State as CAState
-from certificates.models.operation import IllegalTransition, Kind
+from certificates.models.operation import IllegalTransition, Kind, Policy
 from certificates.models.operation import State as OperationState
 from devices.models import Device, Zone
 from pki import keys, names
@@ -41,6 +41,7 @@ class RemintWishes:
     include_additional_dns_names: bool
     activate_at: datetime
     idempotency_key: UUID
+    policy: str = Policy.OVERLAP
     # Go on although some Satellites have been silent, so that their version is not known.
     waive_silent: bool = False
 
@@ -104,6 +105,7 @@ def _create_remint(
         key_type=wishes.key_type,
         years=wishes.years,
         include_additional_dns_names=wishes.include_additional_dns_names,
+        policy=wishes.policy,
         activate_at=wishes.activate_at,
         created_by=by,
         created_at=now,
@@ -130,14 +132,25 @@ def _check_wishes(ca: CertificateAuthority, wishes: RemintWishes, *, now: dateti
         raise Refused(f"There is no key length {wishes.key_type}. Choose one from the list.")
     if not MIN_YEARS <= wishes.years <= MAX_YEARS:
         raise Refused(f"A CA is valid for {MIN_YEARS} to {MAX_YEARS} years, not {wishes.years}.")
+    if wishes.policy not in Policy.values:
+        raise Refused("Choose Overlap or Strict.")
     if reason := why_not_at(ca, wishes.activate_at, years=wishes.years, now=now):
         raise Refused(reason)
 
 
 def why_not_at(
-    ca: CertificateAuthority, activate_at: datetime, *, years: int, now: datetime
+    ca: CertificateAuthority,
+    activate_at: datetime,
+    *,
+    years: int,
+    now: datetime,
+    begun: datetime | None = None,
 ) -> str | None:
-    """Return why the certificates cannot be activated at that time, None if they can."""
+    """
+    Return why the certificates cannot be activated at that time, None if they can.
+
+    `begun` is when the new CA was made; it is about to be if there is none.
+    """
     earliest = earliest_activation(now)
     if activate_at <= now:
         return "This time has passed. Choose a later one."
@@ -150,7 +163,7 @@ def why_not_at(
         )
     if ca.expires_at and activate_at >= ca.expires_at:
         return f"The active CA expires before that, on {ca.expires_at:%d %b %Y, %H:%M} UTC."
-    if activate_at >= now + timedelta(days=365 * years):
+    if activate_at >= (begun or now) + timedelta(days=365 * years):
         return "The new CA would have expired by then. Choose an earlier time or more years."
     return None
 

@@ -1,18 +1,27 @@
 """How an operation goes on: by itself when something is due, or by an administrator's click."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.db import transaction
 
+from certificates import guard
 from certificates.models import LinkCertificate, Operation, ServerCertificate
 from certificates.models import authority as authorities
 from certificates.models.authority import State as CAState
 from certificates.models.operation import IllegalTransition, State
 from certificates.models.server_certificate import State as CertificateState
+from certificates.wording import listed
 from devices.models import Device, Zone
 from systemupdates import actions as updates
+from zcc.templatetags.numbers import count
+
+
+class Step(Protocol):
+    """Takes the step that follows a state if it is due; returns whether it was."""
+
+    def __call__(self, operation: Operation, *, now: datetime) -> bool: ...
 
 
 class NotPossibleNow(Exception):
@@ -30,24 +39,10 @@ def advance(operation: Operation, *, now: datetime) -> bool:
     What is due is read from the database, never from the caller, so calling this twice does no
     harm, and a lost message delays an operation without breaking it.
     """
-    match operation.state:
-        case State.PREPARING:
-            return _hold_if_late(operation, now=now)
-        case State.REPLICATING:
-            return _assign_or_hold(operation, now=now)
-        case State.ASSIGNED:
-            return updates.open_waves(operation.update, now=now) or _arm(operation, now=now)
-        case State.ARMED:
-            return updates.open_waves(operation.update, now=now) or _switch(operation, now=now)
-        case State.ACTIVATING:
-            return updates.open_waves(operation.update, now=now) or _finish_activation(
-                operation, now=now
-            )
-        case State.OVERLAP:
-            return updates.open_waves(operation.update, now=now) or _end_overlap(operation, now=now)
-        case State.CANCELLING:
-            return _watch_cancel(operation, now=now)
-    return False
+    if operation.state in _IN_WAVES and updates.open_waves(operation.update, now=now):
+        return True
+    step = _STEPS.get(operation.state)
+    return step is not None and step(operation, now=now)
 
 
 def _assign_or_hold(operation: Operation, *, now: datetime) -> bool:
@@ -87,16 +82,27 @@ def why_not_armed(operation: Operation, *, now: datetime) -> str | None:
     """
     Return what keeps the operation from being armed, None if nothing does.
 
-    It is a running server without certificate, or a go-ahead that could not be signed.
+    It is a running server without certificate, a go-ahead that could not be signed, or devices that
+    would be lost.
     """
     if operation.problem:
         return operation.problem
     alive = Device.objects.filter(zone=operation.zone).active().alive(now)
     behind = operation.servers.filter(device__in=alive, staged_at=None).select_related("device")
-    listed = ", ".join(sorted(row.device.name for row in behind))
-    if listed:
-        return f"The future certificate is not in place on {listed}."
-    return None
+    if names := ", ".join(sorted(row.device.name for row in behind)):
+        return f"The future certificate is not in place on {names}."
+    return _who_would_be_lost(operation, now=now)
+
+
+def _who_would_be_lost(operation: Operation, *, now: datetime) -> str | None:
+    """Name the devices that nobody has signed off; a sign-off that misses one of them is void."""
+    found = guard.unsigned(operation)
+    number = found.count()
+    if not number:
+        return None
+    operation.sign_offs.filter(voided_at=None).update(voided_at=now)
+    names = listed([device.name for device in found[:4]])
+    return f"{count(number, 'device')} would be lost at the activation: {names}."
 
 
 # What devices are told of now; nothing but note_telling writes `problem` in these.
@@ -127,7 +133,19 @@ def _finish_activation(operation: Operation, *, now: datetime) -> bool:
         return False
     if not operation.servers.exclude(activated_at=None).exists():
         return False
-    operation.finish_activation(at=now)
+    with transaction.atomic():
+        operation.finish_activation(at=now)
+        if operation.is_strict:
+            operation.old_ca.retire(at=now)
+    return True
+
+
+def _finish_rollback(operation: Operation, *, now: datetime) -> bool:
+    """It is over when every running Primary Server shows the old certificate; late ones follow."""
+    alive = Device.objects.filter(zone=operation.zone).active().alive(now)
+    if operation.servers.filter(device__in=alive, rolled_back_at=None).exists():
+        return False
+    operation.finish_rollback(at=now)
     return True
 
 
@@ -142,6 +160,10 @@ def _end_overlap(operation: Operation, *, now: datetime) -> bool:
     return True
 
 
+# The update goes on from group to group as long as it is deployed.
+_IN_WAVES = (State.ASSIGNED, State.ARMED, State.ACTIVATING, State.OVERLAP)
+
+
 @transaction.atomic
 def assign_now(operation: Operation, *, by: Any, now: datetime) -> None:
     """
@@ -154,6 +176,11 @@ def assign_now(operation: Operation, *, by: Any, now: datetime) -> None:
         operation.mark_assigned(by=by, at=now)
     except (updates.NotPossibleNow, IllegalTransition) as error:
         raise NotPossibleNow(str(error)) from error
+
+
+def clear_failure(operation: Operation) -> None:
+    """Put the message of a failed cancel away; it stays in the history."""
+    operation.clear_problem()
 
 
 def cancel(operation: Operation, *, by: Any, now: datetime) -> None:
@@ -217,6 +244,18 @@ def _why_cancel_failed(operation: Operation, *, now: datetime) -> str:
     return f"{text} {reasons}".strip()
 
 
+_STEPS: dict[str, Step] = {
+    State.PREPARING: _hold_if_late,
+    State.REPLICATING: _assign_or_hold,
+    State.ASSIGNED: _arm,
+    State.ARMED: _switch,
+    State.ACTIVATING: _finish_activation,
+    State.OVERLAP: _end_overlap,
+    State.CANCELLING: _watch_cancel,
+    State.ROLLING_BACK: _finish_rollback,
+}
+
+
 @transaction.atomic
 def finish_cancel(operation: Operation, *, now: datetime) -> None:
     """Every running server is clean and the key is destroyed: close the books."""
@@ -231,8 +270,3 @@ def finish_cancel(operation: Operation, *, now: datetime) -> None:
         LinkCertificate.objects.filter(authority=new_ca).update(revoked_at=now)
         new_ca.cancel(key_destroyed_at=now)
     updates.withdraw(operation.update, by=None, now=now)
-
-
-def clear_failure(operation: Operation) -> None:
-    """Put the message of a failed cancel away; it stays in the history."""
-    operation.clear_problem()

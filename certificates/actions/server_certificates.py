@@ -107,3 +107,13 @@ def take_into_use(certificate: ServerCertificate, *, now: datetime) -> bool:
         return False
     ServerCertificate.objects.filter(device=certificate.device_id).current().move(to=State.PREVIOUS)
     return bool(future.move(to=State.CURRENT, activated_at=now))
+
+
+@transaction.atomic
+def take_back(device: Device, operation: Operation, *, shown: str) -> None:
+    """Note that the server shows the leaf `shown` again, and nothing of the operation any more."""
+    rows = ServerCertificate.objects.filter(device=device)
+    rows.filter(operation=operation).current().move(to=State.PREVIOUS)
+    rows.coming().filter(operation=operation).move(to=State.CANCELLED)
+    if not rows.current().exists():
+        rows.filter(state=State.PREVIOUS, sha256=shown).move(to=State.CURRENT)

@@ -3,10 +3,12 @@ from certificates.models.joining import JoinRequest, JoinToken
 from certificates.models.operation import Operation, OperationEvent
 from certificates.models.server_certificate import ServerCertificate
 from certificates.models.server_step import ServerProgress
-from certificates.models.trust import PublishedTrust
+from certificates.models.sign_off import SignOff
+from certificates.models.trust import HomeTrust, PublishedTrust
 
 __all__ = [
     "CertificateAuthority",
+    "HomeTrust",
     "IssuedCertificate",
     "JoinRequest",
     "JoinToken",
@@ -16,4 +18,5 @@ __all__ = [
     "PublishedTrust",
     "ServerCertificate",
     "ServerProgress",
+    "SignOff",
 ]

@@ -36,7 +36,7 @@ class State(models.TextChoices):
 TRANSITIONS: dict[str, set[str]] = {
     State.FUTURE: {State.ACTIVE, State.CANCELLED},
     State.ACTIVE: {State.SUPERSEDED},
-    State.SUPERSEDED: {State.RETIRED},
+    State.SUPERSEDED: {State.RETIRED, State.ACTIVE},  # active again: rolled back
 }
 # A CN may contain a comma; what follows it is the next attribute (pki.names.display).
 _COMMON_NAME = re.compile(r"(?:^|, )CN=(.*?)(?=, (?:serialNumber|OU|O|L|ST|C|[0-9.]+)=|$)")

@@ -2,11 +2,12 @@
 An operation replaces the zone's certificate authority, over hours or days.
 
     PREPARING -> REPLICATING -> ASSIGNED -> ARMED -> ACTIVATING -> OVERLAP -> COMPLETED
-        |  |         |             |
-        |  +---------+-------------+--> CANCELLING -> CANCELLED
-        |                                   ^  |
-        v                                   |  v
-      FAILED                            CANCEL_FAILED
+        |  |         |             |                  |      |       |           ^
+        |  +---------+-------------+--> CANCELLING    |      +-------|-- Strict -+
+        |                                   |  ^      |              |
+        v                                   v  |      +------+-------+
+      FAILED         CANCELLED, CANCEL_FAILED                v
+                                                    ROLLING_BACK -> ROLLED_BACK
 
 Nothing but _move() writes Operation.state. *Open* ends at the switch: in OVERLAP both CAs are
 trusted, and another operation may begin. Held is not a state but a reason: what keeps an operation
@@ -31,6 +32,13 @@ class Kind(models.TextChoices):
     REMINT_CA = "remint_ca", "Remint CA"
 
 
+class Policy(models.TextChoices):
+    """What becomes of the old CA at the activation."""
+
+    OVERLAP = "overlap", "Overlap"
+    STRICT = "strict", "Strict"
+
+
 class State(models.TextChoices):
     PREPARING = "preparing", "Preparing"
     REPLICATING = "replicating", "Replicating"
@@ -42,6 +50,8 @@ class State(models.TextChoices):
     CANCELLING = "cancelling", "Cancelling"
     CANCEL_FAILED = "cancel_failed", "Cancel failed"
     CANCELLED = "cancelled", "Canceled"
+    ROLLING_BACK = "rolling_back", "Rolling back"
+    ROLLED_BACK = "rolled_back", "Rolled back"
     FAILED = "failed", "Failed"
 
 
@@ -50,8 +60,9 @@ TRANSITIONS: dict[str, set[str]] = {
     State.REPLICATING: {State.ASSIGNED, State.CANCELLING},
     State.ASSIGNED: {State.ARMED, State.CANCELLING},
     State.ARMED: {State.ACTIVATING},
-    State.ACTIVATING: {State.OVERLAP},
-    State.OVERLAP: {State.COMPLETED},
+    State.ACTIVATING: {State.OVERLAP, State.COMPLETED, State.ROLLING_BACK},
+    State.OVERLAP: {State.COMPLETED, State.ROLLING_BACK},
+    State.ROLLING_BACK: {State.ROLLED_BACK},
     State.CANCELLING: {State.CANCELLED, State.CANCEL_FAILED},
     State.CANCEL_FAILED: {State.CANCELLING},
 }
@@ -62,6 +73,7 @@ OPEN_STATES = (
     State.ACTIVATING,
     State.CANCELLING,
     State.CANCEL_FAILED,
+    State.ROLLING_BACK,
 )
 # The states in which something is still to be done, by somebody.
 LIVE_STATES = (*OPEN_STATES, State.OVERLAP)
@@ -98,6 +110,7 @@ class Operation(Claimable):
     key_type = models.CharField(max_length=8)
     years = models.PositiveSmallIntegerField()
     include_additional_dns_names = models.BooleanField(default=True)
+    policy = models.CharField(max_length=7, choices=Policy, default=Policy.OVERLAP)
     activate_at = models.DateTimeField()
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     created_at = models.DateTimeField()
@@ -108,6 +121,8 @@ class Operation(Claimable):
     retry_at = models.DateTimeField(null=True)
     cancelling_since = models.DateTimeField(null=True)
     activated_at = models.DateTimeField(null=True)
+    # When a device was heard of last that trusted the old CA and not the new one; in Overlap.
+    needed_at = models.DateTimeField(null=True)
 
     objects = OperationQuerySet.as_manager()
 
@@ -139,6 +154,11 @@ class Operation(Claimable):
     @property
     def is_live(self) -> bool:
         return self.state in LIVE_STATES
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether nobody trusts the old CA from the activation on, as the manual says."""
+        return self.policy == Policy.STRICT
 
     @property
     def is_held(self) -> bool:
@@ -184,7 +204,8 @@ class Operation(Claimable):
         self._move(State.ACTIVATING, by=None, at=at, activated_at=at)
 
     def finish_activation(self, *, at: datetime) -> None:
-        self._move(State.OVERLAP, by=None, at=at)
+        """The overlap begins; Strict has none."""
+        self._move(State.COMPLETED if self.is_strict else State.OVERLAP, by=None, at=at)
 
     def complete(self, *, by: Any, at: datetime) -> None:
         """The old CA is retired."""
@@ -201,6 +222,19 @@ class Operation(Claimable):
     def fail_cancel(self, reason: str, *, at: datetime) -> None:
         self._move(State.CANCEL_FAILED, by=None, at=at, note=reason, problem=reason[:600])
 
+    def postpone(self, *, to: datetime, by: Any, at: datetime, note: str) -> None:
+        """Move the activation; a hold ends with it."""
+        self._stay(by=by, at=at, note=note, activate_at=to, held_reason="")
+
+    def note_sign_off(self, *, by: Any, at: datetime, note: str) -> None:
+        self._stay(by=by, at=at, note=note)
+
+    def start_rollback(self, *, by: Any, at: datetime, reason: str) -> None:
+        self._move(State.ROLLING_BACK, by=by, at=at, note=reason, problem="")
+
+    def finish_rollback(self, *, at: datetime) -> None:
+        self._move(State.ROLLED_BACK, by=None, at=at)
+
     def hold(self, reason: str, *, at: datetime) -> None:
         """Say why it is not armed although its time has come."""
         if reason == self.held_reason:
@@ -215,6 +249,21 @@ class Operation(Claimable):
         Operation.objects.filter(pk=self.pk).update(problem="")
         self.problem = ""
 
+    def _stay(self, *, by: Any, at: datetime, note: str, **facts: Any) -> None:
+        """Change something of an operation that is not armed yet, or raise IllegalTransition."""
+        with transaction.atomic():
+            row = self._unmoved().filter(state__in=CANCELLABLE_STATES)
+            if not row.update(**{"activate_at": self.activate_at, **facts}):
+                self.refresh_from_db()
+                raise IllegalTransition(f"{self} has changed meanwhile")
+            self.events.create(state=self.state, by=by, at=at, note=note[:600])
+        for name, value in facts.items():
+            setattr(self, name, value)
+
+    def _unmoved(self) -> OperationQuerySet:
+        """This row, as long as nobody has moved its activation meanwhile."""
+        return Operation.objects.filter(pk=self.pk, activate_at=self.activate_at)
+
     def _move(self, to: State, *, by: Any, at: datetime, note: str = "", **facts: Any) -> None:
         """
         Change state and record the change, or raise IllegalTransition.
@@ -224,7 +273,7 @@ class Operation(Claimable):
         """
         sources = [state for state, targets in TRANSITIONS.items() if to in targets]
         with transaction.atomic():
-            row = Operation.objects.filter(pk=self.pk, state__in=sources)
+            row = self._unmoved().filter(state__in=sources)
             if not row.update(state=to, **facts):
                 self.refresh_from_db()
                 raise IllegalTransition(f"{self} cannot become {to}")

@@ -1,7 +1,7 @@
 """
 The TLS certificate of a Primary Server or Authentication Satellite, now and next.
 
-    REQUESTED -> FUTURE -> CURRENT -> PREVIOUS
+    REQUESTED -> FUTURE -> CURRENT <-> PREVIOUS      (back: the operation was rolled back)
         |   ^      |
         v   |      v
        FAILED   CANCELLED            (REQUESTED and FAILED too)
@@ -37,6 +37,7 @@ TRANSITIONS: dict[str, set[str]] = {
     State.FAILED: {State.FUTURE, State.CANCELLED},
     State.FUTURE: {State.CURRENT, State.CANCELLED},
     State.CURRENT: {State.PREVIOUS},
+    State.PREVIOUS: {State.CURRENT},
 }
 COMING_STATES = (State.REQUESTED, State.FAILED, State.FUTURE)
 

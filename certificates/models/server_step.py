@@ -24,6 +24,7 @@ class Step(models.TextChoices):
     ACTIVATE = "activate", "put the new certificate to use"
     RETIRE = "retire", "stop sending the link"
     CLEAN = "clean", "remove what the cancelled operation left"
+    ROLL_BACK = "roll_back", "put the old certificate back to use"
 
 
 # Nothing is made for these any more; a cancel that failed is still cleaned up after.
@@ -32,6 +33,7 @@ _TAKEN_BACK = (
     OperationState.CANCEL_FAILED,
     OperationState.CANCELLED,
 )
+_ROLLED_BACK = (OperationState.ROLLING_BACK, OperationState.ROLLED_BACK)
 
 
 class ServerProgressQuerySet(models.QuerySet["ServerProgress"]):
@@ -50,6 +52,7 @@ class ServerProgress(Claimable):
     activated_at = models.DateTimeField(null=True)
     retired_at = models.DateTimeField(null=True)
     cleaned_at = models.DateTimeField(null=True)
+    rolled_back_at = models.DateTimeField(null=True)
     problem = models.CharField(max_length=400, blank=True)
     retry_at = models.DateTimeField(null=True)
 
@@ -76,6 +79,8 @@ class ServerProgress(Claimable):
         """
         if state in _TAKEN_BACK:
             return None if self.cleaned_at else Step.CLEAN
+        if state in _ROLLED_BACK:
+            return None if self.rolled_back_at else Step.ROLL_BACK
         if state == OperationState.COMPLETED and self.activated_at:
             return None if self.retired_at else Step.RETIRE
         if not self.requested_at:

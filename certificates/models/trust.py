@@ -2,7 +2,8 @@
 
 from django.db import models
 
-from devices.models import Zone
+from devices.models import Device, Zone
+from zcc.ground.claims import Claimable
 
 
 class PublishedTrust(models.Model):
@@ -28,3 +29,15 @@ class PublishedTrust(models.Model):
 
     def __str__(self) -> str:
         return f"#{self.pk} epoch {self.epoch}"
+
+
+class HomeTrust(Claimable):
+    """Which epoch the home of a Primary Server follows: its anchors, its link, its manifest."""
+
+    device = models.OneToOneField(Device, models.CASCADE, related_name="home_trust")
+    epoch = models.PositiveBigIntegerField(default=0)
+    problem = models.CharField(max_length=400, blank=True)
+    retry_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"#{self.device_id} at epoch {self.epoch}"

@@ -15,6 +15,7 @@ from certificates.buttons import why_not_remint
 from certificates.forms import ActivationTimeForm, RemintCAForm, RetireOldCAForm
 from certificates.models import CertificateAuthority, Operation
 from certificates.models.authority import State as CAState
+from certificates.models.operation import Policy
 from certificates.retirement import Retirement
 from certificates.standing import Standing
 from devices.models import Device
@@ -70,6 +71,7 @@ def _proposed(ca: CertificateAuthority, *, now: datetime) -> dict[str, Any]:
         "key_type": key_type or keys.DEFAULT,
         "years": authorities.MAX_YEARS,
         "include_additional_dns_names": True,
+        "policy": Policy.OVERLAP,
         "activation_date": recommended.date(),
         "activation_time": recommended.time(),
     }

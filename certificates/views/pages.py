@@ -64,6 +64,7 @@ def _ca_part(request: HttpRequest, standing: Standing, rows: list[ServerRow]) ->
         "answers": answers(standing, rows, risk),
         "buttons": ca_buttons(standing, request.user),
         "at_risk": risk,
+        "lost": standing.lost,
         "message": message(standing) if standing.operation else None,
         "steps": Timeline(standing).steps() if standing.operation else [],
         "may_manage": may_manage,

@@ -104,6 +104,10 @@ class DeviceUpdate(models.Model):
     reason = models.CharField(max_length=400, blank=True)
     changed_at = models.DateTimeField()
     move_id = models.UUIDField(null=True, editable=False, db_index=True)
+    # Of the probe of a canary: the leaf it saw, trusting the new CA alone, or why it failed.
+    proven_at = models.DateTimeField(null=True)
+    proof_leaf = models.CharField(max_length=64, blank=True, db_default="")
+    proof_problem = models.CharField(max_length=400, blank=True, db_default="")
 
     objects = DeviceUpdateQuerySet.as_manager()
 

@@ -105,6 +105,8 @@ def make_person(username, *rights, full_name=""):
 def make_operation(ca, *, by, now, activate_at=None):
     """An operation that has just been initiated, with its servers."""
     zone, server = ca.zone, ca.server
+    others = Device.objects.filter(zone=zone, trusted_fingerprints=[]).exclude_primary_servers()
+    others.update(trusted_fingerprints=[ca.sha256])
     update = updates.create_update(zone, name="Remint CA", initiating_server=server, by=by, now=now)
     operation = Operation.objects.create(
         zone=zone,

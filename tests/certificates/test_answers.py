@@ -72,7 +72,7 @@ def test_held_operation_says_why_and_that_it_does_not_activate(make_operation, s
     said, standing = see()
 
     assert said.happening.say == "Remint CA is held."
-    assert said.next.say == "Mend what holds it, or cancel it."
+    assert said.next.say == "Mend what holds it, postpone it, or cancel it."
     assert message(standing).headline.endswith("is held. It does not activate by itself.")
     assert "not in place on ps2" in message(standing).detail
     assert Timeline(standing).steps()[3].title == "Held"

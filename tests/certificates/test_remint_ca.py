@@ -29,6 +29,7 @@ def data(activate_at):
         "common_name": "DEMO-ZONE",
         "key_type": "rsa-3072",
         "years": "5",
+        "policy": "overlap",
         "include_additional_dns_names": "on",
         "activation_date": f"{local:%Y-%m-%d}",
         "activation_time": f"{local:%H:%M}",

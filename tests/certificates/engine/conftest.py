@@ -13,11 +13,18 @@ from uuid import uuid4
 import pytest
 from django.contrib.auth.models import User
 
-from certificates import due, installing, joining
+from agent import satellite
+from agent.home import Home
+from certificates import api, due, installing, joining
 from certificates.actions import authorities, operations
 from certificates.installing import InternalCA, SoleWorker
 from certificates.joining import NewServer
-from certificates.models import CertificateAuthority, JoinRequest, Operation
+from certificates.models import (
+    CertificateAuthority,
+    JoinRequest,
+    Operation,
+    ServerCertificate,
+)
 from devices.models import Device, Heartbeat, Kind
 from zcc.ground import claims, clock, here
 
@@ -45,6 +52,8 @@ class Living:
         for name in SERVERS:
             self.beat(name)
         self.add_workstation("ws1")
+        self.run()
+        os.environ[here.VARIABLE] = "ps1"
 
     def join(self, server):
         now, ca_home, home = clock.now(), here.home("ps1"), here.home(server.name)
@@ -59,6 +68,7 @@ class Living:
             zone=self.zone,
             name=name,
             kind=Kind.WORKSTATION,
+            trusted_fingerprints=[self.ca.sha256],
             dns_name=f"{name}.test.zone",
             enrolled_at=clock.now(),
         )
@@ -75,6 +85,14 @@ class Living:
     def ca(self):
         return CertificateAuthority.objects.get(zone=self.zone, state="active")
 
+    def devices_have_refreshed(self):
+        """All devices that report anything trust what is trusted now."""
+        trusted = CertificateAuthority.objects.filter(zone=self.zone).trusted()
+        devices = Device.objects.filter(zone=self.zone).exclude_primary_servers()
+        devices.exclude(trusted_fingerprints=[]).update(
+            trusted_fingerprints=sorted(ca.sha256 for ca in trusted)
+        )
+
     def wishes(self, **changes):
         known = {
             "common_name": "TEST-ZONE",
@@ -87,6 +105,7 @@ class Living:
         return authorities.RemintWishes(**(known | changes))
 
     def remint(self, **changes):
+        self.devices_have_refreshed()
         return authorities.remint(self.ca, self.wishes(**changes), by=self.alice, now=clock.now())
 
     def run(self, *, at=None, only=None, turns=20):
@@ -118,9 +137,9 @@ class Living:
             )
         operation.update.replications.update(due_at=clock.now())
 
-    def reach(self, state):
+    def reach(self, state, **changes):
         """Take a fresh remint as far as `state`; return the operation."""
-        operation = self.remint()
+        operation = self.remint(**changes)
         self.run()
         if state != "replicating":
             self.replicate_now()
@@ -150,3 +169,47 @@ def living(db, settings, tmp_path, monkeypatch):
 @pytest.fixture
 def homes(living):
     return {name: here.home(name) for name in SERVERS}
+
+
+class Satellite:
+    """The part of an agent that deals with certificates; what it is told is what it goes by."""
+
+    def __init__(self, living, path):
+        self.living = living
+        self.row = living.add_workstation("auth1")
+        Device.objects.filter(pk=self.row.pk).update(
+            is_authentication_satellite=True,
+            addresses=["127.99.0.12"],
+            version=Device.objects.get(name="ps1").version,
+            last_contact_at=clock.now(),
+        )
+        api.join_operation(Device.objects.get(pk=self.row.pk), now=clock.now())
+        self.move_into(path)
+
+    def move_into(self, path):
+        """Begin with an empty home, as after the disk was replaced."""
+        self.home, self.slots, self.said = Home(path), [], []
+        self.home.make()
+
+    def refresh(self, times=1):
+        for _ in range(times):
+            device = Device.objects.select_related("zone").get(pk=self.row.pk)
+            report = {"certificates": satellite.report(self.home, self.slots)}
+            api.record(device, report, now=clock.now())
+            self.slots = api.certificates_for(device)
+            satellite.follow(self.home, self.slots, log=self.said.append)
+            self.living.run()
+
+    @property
+    def certificates(self):
+        rows = ServerCertificate.objects.filter(device=self.row).order_by("pk")
+        return list(rows.values_list("state", "operation"))
+
+    def shows_its_row(self):
+        current = ServerCertificate.objects.current().get(device=self.row)
+        return self.home.live().leaf_sha256 == current.sha256
+
+
+@pytest.fixture
+def make_satellite(living, tmp_path):
+    return lambda: Satellite(living, tmp_path / "devices/auth1")

@@ -172,7 +172,9 @@ def test_cancel_while_preparing_gives_the_operation_back_at_once(living, homes, 
     monkeypatch.setenv("ZCC_FAULTS", "content-stored:sleep=1")
     worker = threading.Thread(target=prepare_and_close, args=[operation])
     worker.start()
+    deadline = time.monotonic() + 30
     while not homes["ps1"].content_items():
+        assert time.monotonic() < deadline, "the worker did not come to the content"
         time.sleep(0.02)
     operations.cancel(operation, by=living.alice, now=clock.now())
     worker.join()

@@ -5,55 +5,10 @@ from datetime import timedelta
 import pytest
 
 from agent import satellite
-from agent.home import Home
 from certificates import api
 from certificates.models import ServerCertificate
 from devices.models import Device
 from zcc.ground import clock
-
-
-class Satellite:
-    """The part of an agent that deals with certificates; what it is told is what it goes by."""
-
-    def __init__(self, living, path):
-        self.living = living
-        self.row = living.add_workstation("auth1")
-        Device.objects.filter(pk=self.row.pk).update(
-            is_authentication_satellite=True,
-            addresses=["127.99.0.12"],
-            version=Device.objects.get(name="ps1").version,
-            last_contact_at=clock.now(),
-        )
-        api.join_operation(Device.objects.get(pk=self.row.pk), now=clock.now())
-        self.move_into(path)
-
-    def move_into(self, path):
-        """Begin with an empty home, as after the disk was replaced."""
-        self.home, self.slots, self.said = Home(path), [], []
-        self.home.make()
-
-    def refresh(self, times=1):
-        for _ in range(times):
-            device = Device.objects.select_related("zone").get(pk=self.row.pk)
-            report = {"certificates": satellite.report(self.home, self.slots)}
-            api.record(device, report, now=clock.now())
-            self.slots = api.certificates_for(device)
-            satellite.follow(self.home, self.slots, log=self.said.append)
-            self.living.run()
-
-    @property
-    def certificates(self):
-        rows = ServerCertificate.objects.filter(device=self.row).order_by("pk")
-        return list(rows.values_list("state", "operation"))
-
-    def shows_its_row(self):
-        current = ServerCertificate.objects.current().get(device=self.row)
-        return self.home.live().leaf_sha256 == current.sha256
-
-
-@pytest.fixture
-def make_satellite(living, tmp_path):
-    return lambda: Satellite(living, tmp_path / "devices/auth1")
 
 
 def test_first_certificate_is_asked_for_issued_and_installed(make_satellite):

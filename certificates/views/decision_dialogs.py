@@ -1,0 +1,115 @@
+"""Dialogs in which an administrator decides about an operation: postpone, sign off, roll back."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.forms import Form
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, resolve_url
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods
+
+from certificates import guard
+from certificates.actions import decisions
+from certificates.devices_left_behind import LeftBehind
+from certificates.forms import PostponeForm, RollBackForm, SignOffForm
+from certificates.history import StandingOf
+from certificates.models import Operation
+from zcc.ground import access, clock, dialogs
+
+PROPOSED = timedelta(days=3)
+
+
+@require_http_methods(["GET", "POST"])
+@access.needs("manage_certificates")
+def postpone(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask for another time of activation."""
+    now, operation = clock.now(), _operation(pk)
+    proposed = timezone.localtime(operation.activate_at + PROPOSED)
+    form = PostponeForm(
+        request.POST or None,
+        now=now,
+        initial={"activation_date": proposed.date(), "activation_time": proposed.time()},
+    )
+
+    def act() -> None:
+        to = form.cleaned_data["activate_at"]
+        decisions.postpone(operation, to=to, by=request.user, now=now)
+
+    context = {"why_not": decisions.why_not_postponed(operation)}
+    return _ask(request, "postpone", operation, form, act, context, now=now)
+
+
+@require_http_methods(["GET", "POST"])
+@access.needs("manage_certificates")
+def sign_off(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show exactly who would be lost, and ask why that is acceptable."""
+    now, operation = clock.now(), _operation(pk)
+    lost = guard.why_lost(guard.lost(operation), operation)
+    shown = ",".join(str(entry.device.pk) for entry in lost)
+    form = SignOffForm(request.POST or None, user=request.user, initial={"devices": shown})
+
+    def act() -> None:
+        decisions.sign_off(
+            operation,
+            form.cleaned_data["devices"],
+            reason=form.cleaned_data["reason"],
+            by=request.user,
+            now=now,
+        )
+
+    context = {"why_not": decisions.why_not_signed_off(operation), "lost": lost, "shown": shown}
+    return _ask(request, "sign_off", operation, form, act, context, now=now)
+
+
+@require_http_methods(["GET", "POST"])
+@access.needs("manage_certificates")
+def roll_back(request: HttpRequest, pk: int) -> HttpResponse:
+    """Say what going back means for whom, and ask why."""
+    now, operation = clock.now(), _operation(pk)
+    form = RollBackForm(request.POST or None, user=request.user)
+
+    def act() -> None:
+        reason = form.cleaned_data["reason"]
+        decisions.roll_back(operation, reason=reason, by=request.user, now=now)
+
+    context = {
+        "why_not": decisions.why_not_rolled_back(operation),
+        "trust": LeftBehind(operation),
+        "standing": StandingOf(operation, now=now),
+    }
+    return _ask(request, "roll_back", operation, form, act, context, now=now)
+
+
+def _operation(pk: int) -> Operation:
+    rows = Operation.objects.select_related("zone", "update", "old_ca", "new_ca")
+    return get_object_or_404(rows, pk=pk)
+
+
+def _ask(
+    request: HttpRequest,
+    stem: str,
+    operation: Operation,
+    form: Form,
+    act: Callable[[], None],
+    context: dict[str, Any],
+    *,
+    now: datetime,
+) -> HttpResponse:
+    """Show the dialog; when it is submitted do what it asks, or say why that cannot be done."""
+    if form.is_valid():
+        try:
+            act()
+        except decisions.NotPossibleNow as error:
+            form.add_error(None, str(error).removesuffix(" Nothing has changed."))
+        else:
+            return dialogs.close(to="certificates:index")
+    values = {
+        "section": "certificates",
+        "now": now,
+        "operation": operation,
+        "back": resolve_url("certificates:index"),
+        **context,
+    }
+    return dialogs.show(request, f"certificates/{stem}_dialog.html", form, values)
