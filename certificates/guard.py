@@ -112,20 +112,21 @@ def _why(device: Device, row: DeviceUpdate | None, operation: Operation) -> Lost
         return Lost(device, f"Its clock is {span(abs(offset))} wrong", _proof(row), "Set its clock")
     if not device.trusted_fingerprints:
         return Lost(device, "It has not reported whom it trusts", "", "Start its agent")
+    if not operation.is_strict:
+        why = "It trusts no CA that the link or the rescue port speaks for"
+        return Lost(device, why, _proof(row), "Run the Certificate Updater Tool")
+    return _why_in_strict(device, row)
+
+
+def _why_in_strict(device: Device, row: DeviceUpdate | None) -> Lost:
+    """Nothing carries it there: it has no proof, for one of these reasons."""
     if row is None:
         return Lost(device, "The update is not assigned to it", "", "Wait for the assignment")
     if row.state == device_updates.State.FAILED:
         return Lost(device, "Its update failed", row.reason, "Redeploy, or ignore it")
     if row.state in (device_updates.State.PENDING, device_updates.State.COMPLETED):
         return Lost(device, "It holds the new CA and has no proof", _proof(row), "Look at its log")
-    if operation.is_strict:
-        return Lost(device, "It does not know the new CA", "Strict: nothing carries it", "Start it")
-    return Lost(
-        device,
-        "It trusts no CA that the link or the rescue port speaks for",
-        "",
-        "Run the Certificate Updater Tool",
-    )
+    return Lost(device, "It does not know the new CA yet", "Strict: nothing carries it", "Start it")
 
 
 def _proof(row: DeviceUpdate | None) -> str:

@@ -113,7 +113,7 @@ class Standing:
 
     @cached_property
     def proven(self) -> int:
-        """How many devices hold a proof."""
+        """How many devices hold a proof; Primary Servers need none."""
         return guard.proven(self.operation).count() if self.operation else 0
 
     @cached_property

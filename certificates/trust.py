@@ -35,7 +35,7 @@ def wanted(zone: Zone) -> dict[str, Any]:
     operation = told_operation(zone)
     anchors = list(CertificateAuthority.objects.filter(zone=zone).trusted())
     if operation is not None and operation.is_strict and operation.activated_at is not None:
-        anchors = [anchor for anchor in anchors if anchor.pk != operation.old_ca_id]
+        anchors = []  # nobody but the new one, from the activation on
     if operation is not None and operation.new_ca is not None:
         known = {anchor.pk for anchor in anchors}
         anchors += [ca for ca in [operation.new_ca] if ca.pk not in known]

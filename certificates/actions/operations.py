@@ -136,7 +136,8 @@ def _finish_activation(operation: Operation, *, now: datetime) -> bool:
     with transaction.atomic():
         operation.finish_activation(at=now)
         if operation.is_strict:
-            operation.old_ca.retire(at=now)
+            for ca in operation.zone.authorities.filter(state=CAState.SUPERSEDED):
+                ca.retire(at=now)
     return True
 
 

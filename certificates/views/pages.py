@@ -139,6 +139,7 @@ def _operation_part(request: HttpRequest, found: Operation, *, now: datetime) ->
             "message": message(standing),
             "steps": Timeline(standing).steps(),
             "counts": standing.counts,
+            "proven": standing.proven,
             "now": now,
         },
         seconds=live.QUICK if history.is_moving else live.SLOW,

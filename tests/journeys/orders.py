@@ -17,7 +17,8 @@ django.setup()
 
 from django.contrib.auth.models import User  # noqa: E402
 
-from certificates.actions import authorities, operations  # noqa: E402
+from certificates import guard  # noqa: E402
+from certificates.actions import authorities, decisions, operations  # noqa: E402
 from certificates.actions.authorities import RemintWishes  # noqa: E402
 from certificates.models import CertificateAuthority, Operation  # noqa: E402
 from devices.models import Device, Zone  # noqa: E402
@@ -25,7 +26,7 @@ from systemupdates import actions as updates  # noqa: E402
 from zcc.ground import clock  # noqa: E402
 
 
-def remint(common_name, activate_at):
+def remint(common_name, activate_at, policy):
     ca = CertificateAuthority.objects.get(state="active")
     wishes = RemintWishes(
         common_name=common_name,
@@ -33,6 +34,7 @@ def remint(common_name, activate_at):
         years=3,
         include_additional_dns_names=True,
         activate_at=datetime.fromisoformat(activate_at),
+        policy=policy,
         idempotency_key=uuid.uuid4(),
         waive_silent=True,
     )
@@ -55,6 +57,19 @@ def retire(operation):
     authorities.retire_old_ca(Operation.objects.get(pk=operation), by=admin(), now=clock.now())
 
 
+def sign_off(operation):
+    """Sign off whoever would be lost now; return their names."""
+    row = Operation.objects.get(pk=operation)
+    devices = set(guard.lost(row).values_list("pk", flat=True))
+    signed = decisions.sign_off(row, devices, reason="on leave", by=admin(), now=clock.now())
+    return [name for _, name in signed.devices]
+
+
+def roll_back(operation):
+    row = Operation.objects.get(pk=operation)
+    decisions.roll_back(row, reason="card readers", by=admin(), now=clock.now())
+
+
 def redeploy(operation, device):
     update = Operation.objects.get(pk=operation).update
     found = Device.objects.filter(name=device)
@@ -75,12 +90,23 @@ def admin():
 
 ORDERS = {
     order.__name__: order
-    for order in (remint, assign_now, cancel, clear_failure, retire, redeploy, schedule)
+    for order in (
+        remint,
+        assign_now,
+        cancel,
+        clear_failure,
+        retire,
+        sign_off,
+        roll_back,
+        redeploy,
+        schedule,
+    )
 }
 REFUSALS = (
     authorities.Refused,
     authorities.OperationInProgress,
     operations.NotPossibleNow,
+    decisions.NotPossibleNow,
     updates.NotPossibleNow,
 )
 

@@ -296,10 +296,10 @@ class RunningZone:
         query = "SELECT activate_at FROM certificates_operation WHERE id = ?"
         return instant(self.one(query, operation))
 
-    def remint(self, seconds, name="DEMO-ZONE"):
+    def remint(self, seconds, name="DEMO-ZONE", policy="overlap"):
         """Start `Remint CA`, to be activated in so many seconds; return the operation's id."""
         at = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=seconds)
-        return self.order("remint", name, at.isoformat())
+        return self.order("remint", name, at.isoformat(), policy)
 
     def address(self, name):
         numbers = SERVERS | {"cache1": 11, "auth1": 12}
