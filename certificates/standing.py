@@ -100,9 +100,11 @@ class Standing:
 
     @cached_property
     def lost(self) -> LostDevices:
-        """Who would be lost, asked for from the assignment until the switch."""
+        """Who would be lost; in Strict that is everybody at first, so it is said when it is held."""
         operation = self.operation
         if operation is None or operation.state not in (State.ASSIGNED, State.ARMED):
+            return LostDevices()
+        if operation.is_strict and operation.state == State.ASSIGNED and not operation.is_held:
             return LostDevices()
         rows = guard.lost(operation)
         number = rows.count()
@@ -160,7 +162,13 @@ class Standing:
         """When the operation came into each state, and who moved it: the last time."""
         if self.operation is None:
             return {}
-        return {row.state: row for row in self.operation.events.select_related("by")}
+        found: dict[str, OperationEvent] = {}
+        before = ""
+        for row in self.operation.events.select_related("by"):
+            if row.state != before:  # otherwise a note: held, postponed, signed off
+                found[row.state] = row
+            before = row.state
+        return found
 
     @cached_property
     def devices(self) -> int:

@@ -7,6 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from certificates.models import Operation, SignOff
+from certificates.standing import Standing
 from devices.models import Device
 from tests.certificates import building
 from tests.certificates.building import PASSWORD
@@ -92,6 +93,16 @@ def test_sign_off_needs_the_list_a_reason_and_the_password(client, alice, held, 
         "on the shelf",
         alice,
     )
+
+
+def test_timeline_does_not_take_a_sign_off_for_the_assignment(client, alice, held, stray, now):
+    was_assigned = Standing(held.zone, now=now).events["assigned"]
+    client.force_login(alice)
+    good = {"devices": str(stray.pk), "reason": "on the shelf", "password": PASSWORD}
+
+    assert_is_closed(client.post(address("sign_off", held), good))
+
+    assert Standing(held.zone, now=now).events["assigned"] == was_assigned
 
 
 def test_nobody_is_signed_off_when_nobody_would_be_lost(client, alice, make_operation):
