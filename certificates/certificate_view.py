@@ -85,8 +85,16 @@ def _authority(pk: int, now: datetime) -> Shown:
         else _CA_WORDS[CAState(ca.state)]
     )
     where = f"internal, on {ca.server.name}" if ca.server else "external"
-    lead = f"Zone Certificate Authority, {where}"
+    lead = f"{_CA_LEADS.get(CAState(ca.state), 'Zone Certificate Authority')}, {where}"
     return Shown(kind="ca", row=ca, lead=lead, word=word, now=now, chain=[])
+
+
+_CA_LEADS = {
+    CAState.FUTURE: "Future Zone Certificate Authority",
+    CAState.SUPERSEDED: "Old Zone Certificate Authority, still trusted",
+    CAState.RETIRED: "Retired Zone Certificate Authority",
+    CAState.CANCELLED: "Zone Certificate Authority of a canceled operation",
+}
 
 
 def _server(pk: int, now: datetime) -> Shown:

@@ -100,7 +100,7 @@ class Standing:
 
     @cached_property
     def lost(self) -> LostDevices:
-        """Who would be lost; in Strict that is everybody at first, so it is said when it is held."""
+        """Who would be lost; in Strict everybody at first, so it is said when it is held."""
         operation = self.operation
         if operation is None or operation.state not in (State.ASSIGNED, State.ARMED):
             return LostDevices()

@@ -93,7 +93,11 @@ def _create_remint(
         raise Refused("Another CA has become the active one. Look at the page again.")
     assert ca.server is not None  # an internal CA has one: a constraint
     update = updates.create_update(
-        zone, name=f"Remint CA {now:%Y-%m-%d %H:%M}", initiating_server=ca.server, by=by, now=now
+        zone,
+        name=f"Remint CA {now:%Y-%m-%d %H:%M} UTC",
+        initiating_server=ca.server,
+        by=by,
+        now=now,
     )
     operation = Operation.objects.create(
         zone=zone,

@@ -195,12 +195,17 @@ def cancel(operation: Operation, *, by: Any, now: datetime) -> None:
             operation.start_cancel(by=by, at=now)
             updates.stop_replication(operation.update)
     except IllegalTransition as error:
-        raise NotPossibleNow(_why_not_cancelled(operation, now=now)) from error
+        raise NotPossibleNow(why_not_cancelled(operation, now=now)) from error
 
 
-def _why_not_cancelled(operation: Operation, *, now: datetime) -> str:
+def why_not_cancelled(operation: Operation, *, now: datetime) -> str:
+    """Return why an operation that cannot be cancelled cannot."""
     if operation.state in (State.CANCELLING, State.CANCELLED):
         return "The operation is being canceled already."
+    if operation.state in (State.ROLLING_BACK, State.ROLLED_BACK):
+        return "The operation is rolled back. There is nothing to cancel."
+    if operation.state == State.FAILED:
+        return "The operation could not begin. There is nothing to cancel."
     if operation.state in (State.OVERLAP, State.COMPLETED, State.ACTIVATING):
         return "The new CA is active. The operation can no longer be canceled."
     minutes = settings.ZCC_CANCEL_CUTOFF.total_seconds() / 60

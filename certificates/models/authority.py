@@ -100,6 +100,11 @@ class CertificateAuthority(Certificate):
         """The CN as the administrator typed it."""
         return common_name(self.subject)
 
+    @property
+    def named(self) -> str:
+        """The CN and the generation: two CAs of one zone mostly have the same CN."""
+        return f"{self.common_name}, generation {self.generation}"
+
     def is_role_of(self, server: Device) -> bool:
         """Whether the server has the CA role; in an external zone it only signs manifests."""
         return self.is_internal and self.server_id == server.pk

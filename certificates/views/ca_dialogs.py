@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render, resolve_url
 from django.utils import timezone
@@ -47,6 +48,7 @@ def remint_ca(request: HttpRequest) -> HttpResponse:
         except (authorities.Refused, authorities.OperationInProgress) as error:
             form.add_error(None, _reason(error))
         else:
+            messages.success(request, "The Remint CA operation has been initiated.")
             return dialogs.close(to="certificates:index")
     context = {
         **_surroundings(request, ca, now=now),
@@ -132,6 +134,7 @@ def retire_old_ca(request: HttpRequest, pk: int) -> HttpResponse:
         except authorities.Refused as error:
             form.add_error(None, _reason(error))
         else:
+            messages.success(request, "The old CA is retired.")
             return dialogs.close(to="certificates:index")
     context = {
         "section": "certificates",

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.contrib import messages
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, resolve_url
@@ -82,6 +83,14 @@ def roll_back(request: HttpRequest, pk: int) -> HttpResponse:
     return _ask(request, "roll_back", operation, form, act, context, now=now)
 
 
+# What the toast says.
+_DONE = {
+    "postpone": "The activation is postponed.",
+    "sign_off": "The devices are signed off.",
+    "roll_back": "The old CA is active again; the servers go back to it.",
+}
+
+
 def _operation(pk: int) -> Operation:
     rows = Operation.objects.select_related("zone", "update", "old_ca", "new_ca")
     return get_object_or_404(rows, pk=pk)
@@ -104,6 +113,7 @@ def _ask(
         except decisions.NotPossibleNow as error:
             form.add_error(None, str(error).removesuffix(" Nothing has changed."))
         else:
+            messages.success(request, _DONE[stem])
             return dialogs.close(to="certificates:index")
     values = {
         "section": "certificates",

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, resolve_url
 from django.views.decorators.http import require_http_methods
@@ -41,8 +42,10 @@ def assign_now(request: HttpRequest, pk: int) -> HttpResponse:
 def _why_not_assign(operation: Operation) -> str:
     if operation.state == State.PREPARING:
         return "The content of the update is not made yet. Try again in a few seconds."
+    if operation.update.is_assigned:
+        return "The update is assigned already."
     if operation.state != State.REPLICATING:
-        return "The update is assigned already, or the operation is over."
+        return "The operation is over, or being taken back: nothing is assigned any more."
     return ""
 
 
@@ -53,7 +56,7 @@ def cancel_operation(request: HttpRequest, pk: int) -> HttpResponse:
     now = clock.now()
     operation = _operation(pk)
     button = cancel_button(operation, now=now)
-    why_not = button.why if button else "The operation is over. There is nothing to cancel."
+    why_not = button.why if button else operations.why_not_cancelled(operation, now=now)
     standing = StandingOf(operation, now=now)
 
     def cancel() -> None:
@@ -75,6 +78,14 @@ def clear_failure(request: HttpRequest, pk: int) -> HttpResponse:
 
     context = {"why_not": why_not}
     return _confirm(request, "clear_failure", operation, clear, context, now=clock.now())
+
+
+# What the toast says.
+_DONE = {
+    "assign_now": "The update is assigned to all devices.",
+    "cancel_operation": "The operation is being canceled.",
+    "clear_failure": "The message is cleared.",
+}
 
 
 def _operation(pk: int) -> Operation:
@@ -99,6 +110,7 @@ def _confirm(
         except operations.NotPossibleNow as error:
             form.add_error(None, str(error).removesuffix(" Nothing has changed."))
         else:
+            messages.success(request, _DONE[stem])
             return dialogs.close(to="certificates:index")
     values = {
         "section": "certificates",

@@ -1,7 +1,12 @@
 """Every page and open dialog is clean under axe-core: light and dark, wide and narrow."""
 
+from datetime import timedelta
+
 import pytest
 from playwright.sync_api import expect
+
+from devices.models import Device
+from tests.certificates import building
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
 
@@ -24,6 +29,20 @@ def screen(console, request):
     return console
 
 
+@pytest.fixture
+def operation(zone, alice, now):
+    """A Remint CA that is held, because one workstation would be lost."""
+    server = building.make_device(zone, "ps1", now)
+    building.make_device(zone, "ws-1", now, kind="workstation")
+    ca = building.make_authority(zone, server, now)
+    building.make_certificate(server, ca, now)
+    begun = building.make_operation(ca, by=alice, now=now, activate_at=now + timedelta(minutes=9))
+    building.assign(building.prepare(begun, now), now)
+    Device.objects.filter(name="ws-1").update(trusted_fingerprints=["ab" * 32])
+    begun.hold("1 device would be lost at the activation: ws-1.", at=now)
+    return begun
+
+
 def violations(page):
     found = axe.Axe().run(page).response["violations"]
     return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found]
@@ -34,6 +53,16 @@ def test_pages(screen, live_server, update):
     paths = ["/", "/devices/", "/devices/?q=zzz", "/system-updates/", "/no-such-page/"]
     paths += [f"/devices/{device}/{tab}" for tab in ("", "settings/", "updates/")]
     paths += [f"/system-updates/{update.pk}/{tab}/" for tab in ("devices", "replication")]
+
+    for path in paths:
+        screen.goto(live_server.url + path)
+        assert (path, violations(screen)) == (path, [])
+
+
+def test_held_operation_and_its_dialogs(screen, live_server, operation):
+    own = f"/certificates/operations/{operation.pk}"
+    paths = ["/certificates/", "/certificates/?columns=all", "/certificates/remint-ca/", f"{own}/"]
+    paths += [f"{own}/{dialog}/" for dialog in ("postpone", "sign-off", "cancel", "roll-back")]
 
     for path in paths:
         screen.goto(live_server.url + path)

@@ -94,8 +94,9 @@ def prepare_devices(zone: Zone, network: str, *, now: datetime) -> None:
     for name, (number, role) in SATELLITES.items():
         place = {"address": f"{network}.{number}", "roles": [role], "kind": "server"}
         _write_enrolment(name, {**common, **place})
-    for name in WORKSTATIONS:
-        _write_enrolment(name, {**common, "address": None, "roles": [], "kind": "workstation"})
+    for number, name in enumerate(WORKSTATIONS, start=21):
+        place = {"address": f"{network}.{number}", "roles": [], "kind": "workstation"}
+        _write_enrolment(name, {**common, **place})
 
 
 def _write_enrolment(name: str, facts: dict[str, object]) -> None:
