@@ -76,14 +76,14 @@ class RunningZone:
         """Start the Primary Servers and wait until all of them answer."""
         for name in SERVERS if self.apart else [""]:
             self.start_server(name)
-        self.wait(self._is_up, timeout, "the Primary Servers to answer")
+        self.wait(self.is_up, timeout, "the Primary Servers to answer")
 
-    def start_server(self, name):
+    def start_server(self, name, **environment):
         """Start the supervisor of one server, or of all if it has no name."""
         words = [sys.executable, "manage.py", "runzone", *(["--server", name] if name else [])]
         with (self.home / "runzone.log").open("a") as log:
             self.supervisors[name] = subprocess.Popen(
-                words, cwd=ROOT, env=self.environment, stdout=log, stderr=log
+                words, cwd=ROOT, env=self.environment | environment, stdout=log, stderr=log
             )
         if self.own_broker:
             self.wait((self.home / "run" / "valkey.sock").exists, 20, "the broker")
@@ -93,7 +93,7 @@ class RunningZone:
         supervisor.send_signal(number)
         supervisor.wait(60)
 
-    def _is_up(self):
+    def is_up(self):
         log = (self.home / "runzone.log").read_text()
         assert all(supervisor.poll() is None for supervisor in self.supervisors.values()), log
         try:

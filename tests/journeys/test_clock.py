@@ -1,0 +1,96 @@
+"""
+One server's clock is 10 s fast. It changes nothing, and it is shown.
+
+On PostgreSQL only: with SQLite there is one host, and so one clock.
+"""
+
+import os
+import shutil
+import ssl
+import subprocess
+import urllib.request
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.database import instant
+from tests.journeys.zone import SERVERS, RunningZone
+
+FAST = "ps2"
+EVERYONE = {*SERVERS, "auth1"}
+
+pytestmark = [
+    pytest.mark.skipif(
+        not os.environ.get("DATABASE_URL", "").startswith("postgres"),
+        reason="SQLite means one host, and one clock",
+    ),
+    pytest.mark.skipif(shutil.which("faketime") is None, reason="faketime is not installed"),
+]
+
+
+def ten_seconds_fast():
+    """Return the environment in which a process and all its children are 10 s ahead."""
+    words = ["faketime", "-f", "+10s", "env"]
+    lines = subprocess.run(words, text=True, capture_output=True, check=True).stdout.splitlines()
+    wanted = dict(
+        line.split("=", 1) for line in lines if line.startswith(("LD_PRELOAD", "FAKETIME"))
+    )
+    wanted.pop("FAKETIME_SHARED", None)  # ends with that process
+    return {**wanted, "FAKETIME": "+10s"}
+
+
+@pytest.fixture(scope="module")
+def zone():
+    running = RunningZone(apart=True)
+    try:
+        running.set_up()
+        for name in SERVERS:
+            environment = ten_seconds_fast() if name == FAST else {}
+            running.start_server(name, **environment)
+        running.wait(running.is_up, 60, "the Primary Servers to answer")
+        running.start_agents()
+        running.wait_for_agents()
+        yield running
+        left = running.stop()
+    finally:
+        running.remove()
+    assert left == {}
+
+
+def test_fast_clock_is_measured_and_shown(zone):
+    query = "SELECT skew FROM devices_heartbeat h JOIN devices_device d ON d.id = h.server_id"
+    of_one = f"{query} WHERE d.name = ?"
+
+    assert abs(zone.one(of_one, FAST) - timedelta(seconds=10)) < timedelta(seconds=2)
+    assert abs(zone.one(of_one, "ps1")) < timedelta(seconds=2)
+    context = ssl.create_default_context(cafile=str(trust_file(zone)))
+    address = f"https://{zone.address('ps1')}:7443/health"
+    assert urllib.request.urlopen(address, context=context, timeout=10).status == 200
+
+
+def trust_file(zone):
+    return Path(zone.device_home("osl-ws-01")) / "trust.pem"
+
+
+def test_remint_goes_its_way_and_nobody_switches_early(zone):
+    operation = zone.remint(50)
+    zone.wait_for_state(operation, "overlap", timeout=80)
+    zone.wait(lambda: zone.steps(operation, "activated_at") == EVERYONE, 15, "all to switch")
+
+    steps = zone.rows(
+        "SELECT d.name, s.activated_at FROM certificates_serverprogress s"
+        " JOIN devices_device d ON d.id = s.device_id WHERE s.operation_id = ?",
+        operation,
+    )
+    for name, at in steps:
+        assert timedelta() <= instant(at) - zone.activate_at(operation) < timedelta(seconds=8), name
+    events = "SELECT state FROM certificates_operationevent WHERE operation_id = ? ORDER BY id"
+    assert [state for (state,) in zone.rows(events, operation)] == [
+        "preparing",
+        "replicating",
+        "assigned",
+        "armed",
+        "activating",
+        "overlap",
+    ]
