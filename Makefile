@@ -6,8 +6,8 @@ PYTHON := $(V)/bin/python
 HOME_FOLDER := $(or $(ZCC_HOME),var)
 COMPILE := uv pip compile -q --universal --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock'
-# More than 0: that many test processes at once, each with files of its own.
-WORKERS ?= 0
+# So many test processes at once, each with files of its own; 0: one, which also takes --pdb.
+WORKERS ?= 2
 # For example: make test TESTS=tests/zcc
 TESTS ?=
 

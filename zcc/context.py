@@ -47,8 +47,17 @@ class Shell:
         return Zone.objects.first()
 
     @cached_property
+    def _open(self) -> list[Operation]:
+        return list(Operation.objects.open())  # one at most: a constraint
+
+    @property
     def open_operations(self) -> int:
-        return Operation.objects.open().count()
+        return len(self._open)
+
+    @property
+    def held(self) -> Operation | None:
+        """The operation that waits for somebody; every page says so, lest it be forgotten."""
+        return next((operation for operation in self._open if operation.is_held), None)
 
     @cached_property
     def deploying_updates(self) -> int:

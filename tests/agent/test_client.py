@@ -108,7 +108,7 @@ def test_address_that_is_none_is_no_answer(url):
 def test_server_that_drips_is_left():
     with dripping() as port:
         source = f"http://127.0.0.1:{port}"
-        with client.content(source, "0" * 64, seconds=0.3) as response:
+        with client.content(source, "0" * 64, seconds=2) as response:
             received = sum(len(byte) for byte in iter(lambda: response.read(1), b""))
 
     assert 1 <= received < 100

@@ -51,6 +51,16 @@ def test_pane_names_the_device_and_offers_both_ways_out(client, alice, held):
         assert f'id="{button}"' in page
 
 
+@pytest.mark.parametrize("path", ["/", "/devices/", "/system-updates/"])
+def test_hold_is_on_every_page(client, alice, held, path):
+    client.force_login(alice)
+
+    page = client.get(path).text
+
+    assert "Remint CA is held and does not activate by itself." in page
+    assert "stray-1" in page
+
+
 def test_postponed_operation_has_another_time_and_is_not_held(client, alice, held, now):
     client.force_login(alice)
     later = (now + timedelta(days=3)).replace(second=0, microsecond=0)
