@@ -48,7 +48,6 @@ def remint_ca(request: HttpRequest) -> HttpResponse:
         except (authorities.Refused, authorities.OperationInProgress) as error:
             form.add_error(None, _reason(error))
         else:
-            messages.success(request, "The Remint CA operation has been initiated.")
             return dialogs.close(to="certificates:index")
     context = {
         **_surroundings(request, ca, now=now),

@@ -83,11 +83,10 @@ def roll_back(request: HttpRequest, pk: int) -> HttpResponse:
     return _ask(request, "roll_back", operation, form, act, context, now=now)
 
 
-# What the toast says.
+# What the toast says; that it is rolled back is the message of the pane itself.
 _DONE = {
     "postpone": "The activation is postponed.",
     "sign_off": "The devices are signed off.",
-    "roll_back": "The old CA is active again; the servers go back to it.",
 }
 
 
@@ -113,7 +112,8 @@ def _ask(
         except decisions.NotPossibleNow as error:
             form.add_error(None, str(error).removesuffix(" Nothing has changed."))
         else:
-            messages.success(request, _DONE[stem])
+            if stem in _DONE:
+                messages.success(request, _DONE[stem])
             return dialogs.close(to="certificates:index")
     values = {
         "section": "certificates",

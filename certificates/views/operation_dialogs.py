@@ -80,10 +80,9 @@ def clear_failure(request: HttpRequest, pk: int) -> HttpResponse:
     return _confirm(request, "clear_failure", operation, clear, context, now=clock.now())
 
 
-# What the toast says.
+# What the toast says; that an operation is being canceled is the message of the pane itself.
 _DONE = {
     "assign_now": "The update is assigned to all devices.",
-    "cancel_operation": "The operation is being canceled.",
     "clear_failure": "The message is cleared.",
 }
 
@@ -110,7 +109,8 @@ def _confirm(
         except operations.NotPossibleNow as error:
             form.add_error(None, str(error).removesuffix(" Nothing has changed."))
         else:
-            messages.success(request, _DONE[stem])
+            if stem in _DONE:
+                messages.success(request, _DONE[stem])
             return dialogs.close(to="certificates:index")
     values = {
         "section": "certificates",

@@ -97,3 +97,16 @@ def test_dialog_says_when_nobody_needs_it(client, alice, make_operation):
     client.force_login(alice)
 
     assert "No running agent trusts only the old CA" in client.get(address(operation)).text
+
+
+def test_dialog_tells_when_the_old_ca_was_needed_last(client, alice, make_operation, now):
+    operation = make_operation("overlap")
+    Device.objects.exclude_primary_servers().update(
+        trusted_fingerprints=[operation.old_ca.sha256, operation.new_ca.sha256]
+    )
+    client.force_login(alice)
+    assert "None was heard of since the activation." in client.get(address(operation)).text
+
+    Operation.objects.update(needed_at=now - timedelta(days=31))
+
+    assert "The last one was heard of" in client.get(address(operation)).text
