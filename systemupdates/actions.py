@@ -91,9 +91,9 @@ def is_replicated(update: SystemUpdate) -> bool:
 
 
 def servers_without_content(update: SystemUpdate) -> QuerySet[Device]:
-    """The content servers that do not hold the content yet."""
+    """The content servers that do not hold the content yet, by name."""
     missing = update.replications.filter(server__retired_at=None).missing()
-    return Device.objects.filter(pk__in=missing.values("server"))
+    return Device.objects.filter(pk__in=missing.values("server")).order_by("name")
 
 
 def sources(update: SystemUpdate, *, device: Device) -> list[Device]:
