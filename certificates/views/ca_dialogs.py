@@ -51,7 +51,7 @@ def remint_ca(request: HttpRequest) -> HttpResponse:
             return dialogs.close(to="certificates:index")
     context = {
         **_surroundings(request, ca, now=now),
-        **_when(ActivationTimeForm(request.POST or proposed), ca, now=now),
+        **_when(ActivationTimeForm(request.POST or proposed, now=now), ca),
         "servers": servers,
         "silent": silent,
     }
@@ -99,23 +99,26 @@ def remint_ca_time(request: HttpRequest) -> HttpResponse:
     """Spell out the date and time that stand in the dialog right now."""
     now = clock.now()
     ca = _internal_ca()
-    context = _when(ActivationTimeForm(request.GET), ca, now=now)
+    context = _when(ActivationTimeForm(request.GET, now=now), ca)
     return render(request, "certificates/_activation_time.html", context)
 
 
-def _when(form: ActivationTimeForm, ca: CertificateAuthority, *, now: datetime) -> dict[str, str]:
+def _when(form: ActivationTimeForm, ca: CertificateAuthority) -> dict[str, str]:
     """The chosen time spelled out, and what follows from it or why it cannot be."""
     if not form.is_valid():
-        return {"spelled_out": "", "consequence": "Choose a date and a time."}
-    zone = timezone.get_current_timezone()
-    chosen = form.cleaned_data
-    try:
-        when = activation.instant(chosen["activation_date"], chosen["activation_time"], zone=zone)
-    except (activation.NoSuchTime, OverflowError) as error:
-        return {"spelled_out": "", "consequence": str(error)}
-    why_not = authorities.why_not_at(ca, when, years=authorities.MAX_YEARS, now=now)
-    consequence = why_not or activation.consequence(when, ca, now=now)
-    return {"spelled_out": activation.spelled_out(when, zone=zone), "consequence": consequence}
+        return {"spelled_out": "", "consequence": _why_no_time(form)}
+    when = form.cleaned_data["activate_at"]
+    why_not = authorities.why_not_at(ca, when, years=authorities.MAX_YEARS, now=form.now)
+    consequence = why_not or activation.consequence(when, ca, now=form.now)
+    spelled_out = activation.spelled_out(when, zone=form.zone_of_time)
+    return {"spelled_out": spelled_out, "consequence": consequence}
+
+
+def _why_no_time(form: ActivationTimeForm) -> str:
+    """A time that the clocks skip is said; that something is not typed yet is no error here."""
+    if not form.data.get("activation_date") or not form.data.get("activation_time"):
+        return "Choose a date and a time."
+    return " ".join(str(reason) for reasons in form.errors.values() for reason in reasons)
 
 
 @require_http_methods(["GET", "POST"])

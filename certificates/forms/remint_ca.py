@@ -1,0 +1,123 @@
+"""What an administrator wishes for the new generation of the internal CA."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from django import forms
+
+from certificates.actions import authorities
+from certificates.actions.authorities import MAX_YEARS, MIN_YEARS, RemintWishes
+from certificates.forms.activation_time import ActivationTimeForm
+from certificates.forms.passwords import PasswordForm
+from certificates.models import CertificateAuthority
+from certificates.models.operation import Policy
+from certificates.wording import listed
+from devices.models import Device
+from pki import keys, names
+from zcc.templatetags.numbers import count
+
+_YEARS = f"A CA is valid for {MIN_YEARS} to {MAX_YEARS} years."
+
+
+class RemintCAForm(ActivationTimeForm, PasswordForm):
+    """What an administrator wishes for the new generation of the internal CA."""
+
+    confirmed = forms.BooleanField(
+        label="Yes, I want to remint the certificate authority",
+        error_messages={
+            "required": "Tick the box if you want to remint the certificate authority."
+        },
+    )
+    common_name = forms.CharField(
+        label="Common name", strip=False, error_messages={"required": "Enter a common name."}
+    )
+    key_type = forms.ChoiceField(label="Key length", choices=list(keys.KEY_TYPES.items()))
+    years = forms.IntegerField(
+        label="Valid for (years)",
+        min_value=MIN_YEARS,
+        max_value=MAX_YEARS,
+        help_text=f"{MIN_YEARS} to {MAX_YEARS}",
+        error_messages=dict.fromkeys(("required", "invalid", "min_value", "max_value"), _YEARS),
+    )
+    include_additional_dns_names = forms.BooleanField(
+        label="Include any additional DNS names for each server", required=False
+    )
+    policy = forms.ChoiceField(
+        label="If a device is late",
+        choices=[
+            (Policy.OVERLAP, "Overlap: it can still connect and catch up"),
+            (Policy.STRICT, "Strict: it is cut off"),
+        ],
+        widget=forms.RadioSelect,
+        help_text=(
+            "Overlap: the old CA stays trusted beside the new one until you retire it. Strict: "
+            "from the activation on only the new CA is trusted, and a late device needs you."
+        ),
+        error_messages={"required": "Choose Overlap or Strict."},
+    )
+    waive_silent = forms.BooleanField(
+        label="Go on although the version of silent Satellites is not known", required=False
+    )
+    idempotency_key = forms.UUIDField(
+        widget=forms.HiddenInput,
+        initial=uuid.uuid4,
+        error_messages={"required": "This form is incomplete. Close it and open it again."},
+    )
+
+    field_order = ("confirmed", "common_name", "key_type", "years")
+    why_password = "Asked again because this changes the whole zone."
+
+    def __init__(
+        self,
+        *args: Any,
+        ca: CertificateAuthority,
+        servers: list[Device],
+        silent: list[Device],
+        now: datetime,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, now=now, **kwargs)
+        self.ca = ca
+        self.fields["include_additional_dns_names"].help_text = _who_has_names(servers)
+        if not silent:
+            del self.fields["waive_silent"]
+
+    def clean_common_name(self) -> str:
+        try:
+            return names.check_common_name(self.cleaned_data["common_name"])
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from error
+
+    def clean(self) -> dict[str, Any]:
+        """Check the instant against the CA."""
+        cleaned = super().clean()
+        if "activate_at" in cleaned:
+            years = cleaned.get("years", MAX_YEARS)
+            at = cleaned["activate_at"]
+            why_not = authorities.why_not_at(self.ca, at, years=years, now=self.now)
+            if why_not:
+                self.add_error("activation_date", why_not)
+        return cleaned
+
+    def wishes(self) -> RemintWishes:
+        """Return what the valid form asks for."""
+        asked = self.cleaned_data
+        return RemintWishes(
+            common_name=asked["common_name"],
+            key_type=asked["key_type"],
+            years=asked["years"],
+            include_additional_dns_names=asked["include_additional_dns_names"],
+            activate_at=asked["activate_at"],
+            policy=asked["policy"],
+            idempotency_key=asked["idempotency_key"],
+            waive_silent=asked.get("waive_silent", False),
+        )
+
+
+def _who_has_names(servers: list[Device]) -> str:
+    having = [server.name for server in servers if server.additional_dns_names]
+    if not having:
+        return "No server has any."
+    have = "has" if len(having) == 1 else "have"
+    return f"{count(len(having), 'server')} {have} some: {listed(having)}."
