@@ -30,6 +30,7 @@ from zcc.ground.claims import Claimable
 
 class Kind(models.TextChoices):
     REMINT_CA = "remint_ca", "Remint CA"
+    CHANGE_CA = "change_ca", "Change CA"
 
 
 class Policy(models.TextChoices):
@@ -37,6 +38,20 @@ class Policy(models.TextChoices):
 
     OVERLAP = "overlap", "Overlap"
     STRICT = "strict", "Strict"
+
+
+class CsrMode(models.TextChoices):
+    """Who makes the servers' keys and requests when an external CA is to sign them."""
+
+    MANUAL = "manual", "I will generate a CSR for each server manually"
+    AUTOMATIC = "automatic", "Let ZENworks generate a CSR automatically for each server"
+
+
+class WithoutCertificate(models.TextChoices):
+    """What becomes of the activation when a server has no future certificate by then."""
+
+    HOLD = "hold", "Hold the activation"
+    GO_ON = "go_on", "Go on without that server"
 
 
 class State(models.TextChoices):
@@ -111,6 +126,12 @@ class Operation(Claimable):
     years = models.PositiveSmallIntegerField()
     include_additional_dns_names = models.BooleanField(default=True)
     policy = models.CharField(max_length=7, choices=Policy, default=Policy.OVERLAP)
+    # Of a change to an external CA; `csr_subject` has the keys O, OU, L, ST, C.
+    csr_mode = models.CharField(max_length=9, choices=CsrMode, blank=True)
+    csr_subject = models.JSONField(default=dict)
+    without_certificate = models.CharField(
+        max_length=5, choices=WithoutCertificate, default=WithoutCertificate.HOLD
+    )
     activate_at = models.DateTimeField()
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     created_at = models.DateTimeField()
