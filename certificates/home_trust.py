@@ -12,7 +12,7 @@ from agent.home import Home, HomeError
 from certificates import links, trust
 from certificates.models import CertificateAuthority, HomeTrust, ServerCertificate
 from devices.models import Device, Zone
-from zcc.ground import claims, clock
+from zcc.ground import claims, clock, outgoing
 
 MANIFEST = "trust-manifest.json"  # what the rescue port answers with
 RETRY_AFTER = timedelta(seconds=5)
@@ -24,6 +24,7 @@ def follow(device: Device, *, home: Home) -> int:
     """Let the home be what is published now; return the epoch. Raises HomeError, OSError."""
     published = trust.published(device.zone)
     home.set_anchors([anchor.encode() for anchor in trust.wanted(device.zone)["anchors"]])
+    outgoing.write_bundle(home)
     live = home.live()
     if live is not None:
         rows = ServerCertificate.objects.filter(device=device, sha256=live.leaf_sha256)

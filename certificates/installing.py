@@ -29,7 +29,7 @@ from devices.models import Device, Kind, Zone
 from pki import chains, csr, names
 from pki import keys as pki_keys
 from pki.describe import with_colons
-from zcc.ground import here
+from zcc.ground import here, outgoing
 from zcc.ground.ports import console_url
 
 
@@ -104,6 +104,7 @@ def set_up_zone(
         update_key = keys.make_update_key(home, zone)
         trust.publish(zone, home=home, now=now)
     home.set_anchors([trust.anchor_pem(authority).encode()])
+    outgoing.write_bundle(home)
     home.write_file(here.UPDATE_KEY, update_key.public_key().public_bytes_raw())
     here.write_identity(
         here.Identity(

@@ -36,7 +36,7 @@ from devices.models import Device, Kind, Zone
 from pki import csr, names, sealing
 from pki import keys as pki_keys
 from systemupdates import actions as updates
-from zcc.ground import claims, here, secrets
+from zcc.ground import claims, here, outgoing, secrets
 
 TOKEN_LIFETIME = timedelta(hours=1)
 SEAL_KEY = "secrets/seal-key"
@@ -267,6 +267,7 @@ def accept(request: JoinRequest, *, home: Home) -> None:
         ca_pem=shared["ca"].encode(),
     )
     home.set_anchors([anchor.encode() for anchor in shared["anchors"]])
+    outgoing.write_bundle(home)
     home.write_file(here.UPDATE_KEY, bytes.fromhex(shared["update_key"]))
     here.write_identity(
         here.Identity(

@@ -7,6 +7,7 @@ is the secret key: it is a file that set-up makes, and without it nothing that n
 
 import hashlib
 import os
+import ssl
 import tempfile
 from datetime import timedelta
 from pathlib import Path
@@ -108,6 +109,18 @@ TEMPLATES = [
 CRISPY_ALLOWED_TEMPLATE_PACKS = "bootstrap5"
 CRISPY_TEMPLATE_PACK = "bootstrap5"
 
+# What this server trusts when it connects to PostgreSQL or Redis over TLS (zcc/ground/outgoing.py)
+
+
+def _trust_store() -> Path | None:
+    """Return this server's bundle of trusted CAs; None before it is set up, or on a demo's host."""
+    pattern = f"servers/{os.environ.get('ZCC_SERVER') or '*'}/security/trust-store.pem"
+    found = list(ZCC_HOME.glob(pattern))
+    return found[0] if len(found) == 1 else None
+
+
+TRUST_STORE = _trust_store()
+
 # Database
 
 # Anything less lost 30 to 60 % of concurrent transactions to "database is locked". FULL costs next
@@ -134,6 +147,8 @@ def _database(url: str) -> dict[str, object]:
     if parts.scheme not in {"postgres", "postgresql"}:
         raise ValueError("DATABASE_URL begins with sqlite:/// or postgres://")
     options = dict(parse_qsl(parts.query))
+    if TRUST_STORE is not None and options.get("sslmode", "").startswith("verify-"):
+        options.setdefault("sslrootcert", str(TRUST_STORE))
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.removeprefix("/")),
@@ -170,6 +185,11 @@ REDIS_URL = os.environ.get("REDIS_URL") or f"redis+socket://{BROKER_SOCKET}"
 # Celery: see zcc/celery.py
 
 CELERY_BROKER_URL = REDIS_URL
+if REDIS_URL.startswith("rediss:") and "ssl_c" not in REDIS_URL:  # the address says nothing of it
+    CELERY_BROKER_USE_SSL = {
+        "ssl_cert_reqs": ssl.CERT_REQUIRED,
+        **({"ssl_ca_certs": str(TRUST_STORE)} if TRUST_STORE else {}),
+    }
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {

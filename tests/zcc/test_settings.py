@@ -92,3 +92,19 @@ def test_socket_of_the_broker_is_short_however_deep_the_home_is(tmp_path):
     assert shallow_socket == "/srv/zcc/run/valkey.sock"
     assert len(deep_socket) < 108
     assert deep_socket == printed("settings.BROKER_SOCKET", deep)
+
+
+def test_postgresql_is_verified_by_the_servers_own_trust_store(tmp_path):
+    bundle = tmp_path / "servers/ps1/security/trust-store.pem"
+    bundle.parent.mkdir(parents=True)
+    bundle.touch()
+    asked = {"ZCC_SERVER": "ps1", "DATABASE_URL": "postgres://db.test/zone?sslmode=verify-full"}
+
+    options = "settings.DATABASES['default']['OPTIONS']['sslrootcert']"
+    assert printed(options, tmp_path, **asked) == str(bundle)
+
+
+def test_redis_over_tls_is_always_verified(tmp_path):
+    asked = printed("settings.CELERY_BROKER_USE_SSL", tmp_path, REDIS_URL="rediss://broker.test")
+
+    assert "CERT_REQUIRED" in asked
