@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import fcntl
-import os
 import platform
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
-from agent import loop, plan, serve, trust
+from agent import loop, running, serve, trust, updater
 from agent.client import NoAnswer, Refused
 from agent.device import Device, can_authenticate
 from agent.enrol import (
@@ -32,19 +29,12 @@ from agent.enrol import (
 from agent.home import Home, HomeError
 from agent.loop import Bell, Loop, log
 from agent.manifest import ManifestError
+from agent.running import AlreadyRunning, only_one
 from agent.state import Identity, NotEnrolled, State
+from agent.updater import NotProven
 
-LOCK = "agent.lock"
 ROLES = ("content", "authentication")
 ENROL_AGAIN = 2.0  # seconds
-
-
-class AlreadyRunning(Exception):
-    """Another process runs this device; `pid` is its number, 0 if it only just started."""
-
-    def __init__(self, pid: int) -> None:
-        super().__init__("The agent runs already.")
-        self.pid = pid
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(error, 5)
     except NotEnrolled as error:
         return _complain(error, 6)
-    except (EnrolmentError, HomeError, ManifestError, AlreadyRunning) as error:
+    except (EnrolmentError, HomeError, ManifestError, AlreadyRunning, NotProven) as error:
         return _complain(error, 1)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
@@ -94,17 +84,17 @@ def run_command(options: argparse.Namespace) -> int:
     """Keep the device up to date, and serve what its roles are, until SIGTERM."""
     home, bell = Home(options.home), Bell()
     signal.signal(signal.SIGHUP, lambda *_: bell.ring())
-    with _only_one(home):
+    with only_one(home):
         _enrol_if_pending(home, bell)
         Identity.load(home)
         home.repair()
-        running = Loop(Device(home, log=log, wake=bell.ring), bell)
+        device_loop = Loop(Device(home, log=log, wake=bell.ring), bell)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: running.stop())
-        with _serving(running.device, options):
-            log(f"{running.device.identity.name} runs.")
-            running.run()
-        log(f"{running.device.identity.name} has stopped.")
+            signal.signal(number, lambda *_: device_loop.stop())
+        with _serving(device_loop.device, options):
+            log(f"{device_loop.device.identity.name} runs.")
+            device_loop.run()
+        log(f"{device_loop.device.identity.name} has stopped.")
     return 0
 
 
@@ -121,19 +111,14 @@ def _enrol_if_pending(home: Home, bell: Bell) -> None:
 
 def refresh_command(options: argparse.Namespace) -> int:
     """Refresh now: by the agent that runs, otherwise by this process."""
-    home = _home(options)
-    try:
-        with _only_one(home):
-            device = Device(home, log=log, wake=lambda: None)
-            device.refresh(loop.now)
-            while device.act(_due(device), now=device.server_time(loop.now())):
-                device.refresh(loop.now)
-    except AlreadyRunning as error:
-        if not error.pid:
-            raise
-        os.kill(error.pid, signal.SIGHUP)
+    if not running.refresh(_home(options)):
         print("The agent that runs refreshes now.")
     return 0
+
+
+def rescue_command(options: argparse.Namespace) -> int:
+    """Check a downloaded Certificate Updater Tool with the pinned key, and do what it is for."""
+    return updater.run(updater.read_file(options.file), options, say=print)
 
 
 def status_command(options: argparse.Namespace) -> int:
@@ -152,29 +137,10 @@ def status_command(options: argparse.Namespace) -> int:
     return 0
 
 
-def _due(device: Device) -> plan.Step:
-    return plan.next_step(device.situation(), now=device.server_time(loop.now()))
-
-
 def _home(options: argparse.Namespace) -> Home:
     home = Home(options.home)
     Identity.load(home)
     return home
-
-
-@contextlib.contextmanager
-def _only_one(home: Home) -> Iterator[None]:
-    """Be the only process that runs the device in `home`. Raises AlreadyRunning."""
-    with Path(home.path / LOCK).open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            raise AlreadyRunning(int(file.read() or 0)) from error
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
 
 
 @contextlib.contextmanager
@@ -223,13 +189,19 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument("--canary-port", type=int, default=serve.CANARY_PORT)
     running.add_argument("--rescue-port", type=int, default=serve.RESCUE_PORT)
     _command(commands, "refresh", refresh_command)
+    rescuing = _command(commands, "rescue", rescue_command, home=False)
+    rescuing.add_argument("file", help="the downloaded tool; nothing of it is run")
+    updater.add_arguments(rescuing)
     _command(commands, "status", status_command)
     return parser
 
 
-def _command(commands: Any, name: str, command: Any) -> argparse.ArgumentParser:
+def _command(
+    commands: Any, name: str, command: Any, *, home: bool = True
+) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=command.__doc__)
-    parser.add_argument("--home", required=True, help="the device's folder")
+    if home:
+        parser.add_argument("--home", required=True, help="the device's folder")
     parser.set_defaults(command=command)
     return parser
 

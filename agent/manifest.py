@@ -66,16 +66,34 @@ def read(envelope: bytes, update_key: bytes) -> Manifest:
 
     Raises ManifestError if it is too large, cut off, not signed with `update_key`, or not one.
     """
+    try:
+        return _manifest(opened(envelope, update_key))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ManifestError("The manifest is signed, but not a manifest.") from error
+
+
+def opened(envelope: bytes, update_key: bytes, *, prefix: bytes = PREFIX) -> dict[str, Any]:
+    """
+    Return what the zone has signed with `update_key` under `prefix`, which says for what purpose.
+
+    Raises ManifestError if it is too large, cut off, or not signed with that key.
+    """
+    payload, signature = _parts(envelope)
+    if not ed25519.verify(update_key, prefix + payload, signature):
+        raise ManifestError("The manifest is not signed with the zone's update key.")
+    return parse_object(payload)
+
+
+def unproven(envelope: bytes) -> dict[str, Any]:
+    """Return what an envelope holds, signed or not. Raises ManifestError if it is none."""
+    return parse_object(_parts(envelope)[0])
+
+
+def _parts(envelope: bytes) -> tuple[bytes, bytes]:
     if len(envelope) > MAX_BYTES:
         raise ManifestError(f"The manifest is larger than {MAX_BYTES} bytes.")
     outer = parse_object(envelope)
-    payload, signature = (_base64(outer.get(name)) for name in ("payload", "signature"))
-    if not ed25519.verify(update_key, PREFIX + payload, signature):
-        raise ManifestError("The manifest is not signed with the zone's update key.")
-    try:
-        return _manifest(parse_object(payload))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ManifestError("The manifest is signed, but not a manifest.") from error
+    return _base64(outer.get("payload")), _base64(outer.get("signature"))
 
 
 def check(manifest: Manifest, *, zone: str, epoch: int, now: datetime) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from agent import files
@@ -21,14 +22,16 @@ def build(target: Path) -> Path:
     return target
 
 
-def contents() -> bytes:
-    """Return the zipapp."""
+def contents(*, start: bytes = START, extra: Mapping[str, bytes] | None = None) -> bytes:
+    """Return the zipapp: it begins with `start`, and holds the `extra` members beside the agent."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        _add(archive, "__main__.py", START)
+        _add(archive, "__main__.py", start)
         for source in sorted(Path(__file__).parent.glob("*.py")):
             if source.name not in LEFT_OUT:
                 _add(archive, f"agent/{source.name}", source.read_bytes())
+        for name, data in sorted((extra or {}).items()):
+            _add(archive, name, data)
     return SHEBANG + buffer.getvalue()
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from django.db.models import Q
 
-from certificates import home_trust, server_steps, trust
+from certificates import home_trust, server_steps, trust, updater_tool
 from certificates.actions import operations, server_certificates
 from certificates.models import (
     CertificateAuthority,
@@ -97,6 +97,8 @@ def _signing(zone: Zone, queue: str, *, now: datetime) -> Iterator[Ring]:
         yield Ring("certificates.tasks.answer_join", queue, {"request_id": request.pk})
     if trust.is_due(zone, now=now):
         yield Ring("certificates.tasks.publish_trust", queue, {"zone_id": zone.pk})
+    if updater_tool.is_due(zone):
+        yield Ring("certificates.tasks.make_updater_tool", queue, {"zone_id": zone.pk})
 
 
 def _operation_task(operation: Operation, *, now: datetime) -> str | None:

@@ -5,12 +5,17 @@ It is desired state, as on a device: whatever was missed is made good by the nex
 """
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from agent import pem
 from agent.home import Home, HomeError
-from certificates import links, trust
-from certificates.models import CertificateAuthority, HomeTrust, ServerCertificate
+from certificates import links, setup_page, trust, updater_tool
+from certificates.models import (
+    CertificateAuthority,
+    HomeTrust,
+    PublishedTrust,
+    ServerCertificate,
+)
 from devices.models import Device, Zone
 from zcc.ground import claims, clock, outgoing
 
@@ -21,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 def follow(device: Device, *, home: Home) -> int:
-    """Let the home be what is published now; return the epoch. Raises HomeError, OSError."""
+    """Let the home trust and send what is published now; return the epoch. Raises HomeError."""
     published = trust.published(device.zone)
     home.set_anchors([anchor.encode() for anchor in trust.wanted(device.zone)["anchors"]])
     outgoing.write_bundle(home)
@@ -51,21 +56,35 @@ def carry_out(row: HomeTrust, *, home: Home) -> None:
     try:
         with claims.held(row):
             epoch = follow(row.device, home=home)
+            offered = setup_page.write(row.device, home=home)
     except (HomeError, OSError, ValueError) as error:
         logger.warning("%s: could not follow the zone's trust: %s", row.device.name, error)
         facts = {"problem": str(error)[:400], "retry_at": clock.now() + RETRY_AFTER}
     else:
-        facts = {"problem": "", "retry_at": None, "epoch": epoch}
+        facts = {"problem": "", "retry_at": None, "epoch": epoch, "updater_sha256": offered}
     claims.mine(row).update(claim_id=None, lease_until=None, **facts)
 
 
 def behind(zone: Zone, servers: "dict[int, Device]") -> list[Device]:
-    """Return those of the servers, given by id, that do not follow the newest epoch yet."""
+    """Return those of the servers, given by id, that do not follow what is published yet."""
     published = trust.published(zone)
     if published is None:
         return []
-    follows = HomeTrust.objects.filter(device__in=servers, epoch__gte=published.epoch)
-    waiting = HomeTrust.objects.filter(device__in=servers, retry_at__gt=clock.now())
-    held = HomeTrust.objects.filter(device__in=servers, lease_until__gt=clock.now())
-    settled = {row.device_id for row in (follows | waiting | held)}
-    return [server for pk, server in servers.items() if pk not in settled]
+    rows = {row.device_id: row for row in HomeTrust.objects.filter(device__in=servers)}
+    now = clock.now()
+    return [
+        server for pk, server in servers.items() if _is_due(rows.get(pk), server, published, now)
+    ]
+
+
+def _is_due(
+    row: HomeTrust | None, server: Device, published: PublishedTrust, now: datetime
+) -> bool:
+    if row is None:
+        return True
+    is_waiting = row.retry_at is not None and row.retry_at > now
+    is_held = row.lease_until is not None and row.lease_until > now
+    if is_waiting or is_held:
+        return False
+    tool = updater_tool.offered_at(server)
+    return row.epoch < published.epoch or row.updater_sha256 != (tool.sha256 if tool else "")

@@ -15,7 +15,7 @@ from django.db.models import Q
 from agent import package
 from agent.faults import fault_point
 from agent.home import Home
-from certificates import keys, preparing, trust
+from certificates import keys, preparing, trust, updater_tool
 from certificates.actions import operations
 from certificates.models import Operation
 from certificates.models.operation import State
@@ -50,6 +50,14 @@ def publish_trust(zone: Zone, *, home: Home) -> None:
         logger.error("The trust manifest cannot be signed: %s", error)
         problem = str(error)
     operations.note_telling(zone, problem=problem)
+
+
+def make_updater_tool(zone: Zone, *, home: Home) -> None:
+    """Sign the Certificate Updater Tool anew if it should say something else."""
+    try:
+        updater_tool.make(zone, home=home, now=clock.now())
+    except keys.KeyUnavailable as error:
+        logger.error("The Certificate Updater Tool cannot be signed: %s", error)
 
 
 def finish_cancel(operation: Operation, *, home: Home) -> None:

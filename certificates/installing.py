@@ -114,7 +114,7 @@ def set_up_zone(
             address=server.addresses[0],
         )
     )
-    setup_page.write(zone, home=home)
+    setup_page.write(device, home=home)
     return zone
 
 

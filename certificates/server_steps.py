@@ -148,7 +148,7 @@ def _activate(row: ServerProgress, home: Home) -> None:
     shown = wire.why_not_shown(row.device.address, live.leaf_sha256 if live else "")
     if shown is not None:
         raise StepFailed(shown)
-    setup_page.write(operation.zone, home=home)
+    setup_page.write(row.device, home=home)
     certificate = _certificate(row)
     now = clock.now()
     with transaction.atomic():
@@ -195,7 +195,7 @@ def _roll_back(row: ServerProgress, home: Home) -> None:
     shown = wire.why_not_shown(device.address, live.leaf_sha256 if live else "")
     if shown is not None:
         raise StepFailed(shown)
-    setup_page.write(operation.zone, home=home)
+    setup_page.write(device, home=home)
     home_trust.follow(device, home=home)
     if operation.update.content_sha256:
         home.drop_content(operation.update.content_sha256)

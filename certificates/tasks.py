@@ -99,6 +99,12 @@ def publish_trust(*, zone_id: int) -> None:
 
 
 @shared_task(ignore_result=True)
+def make_updater_tool(*, zone_id: int) -> None:
+    """On the signing server: the Certificate Updater Tool of the newest operation."""
+    initiating_work.make_updater_tool(Zone.objects.get(pk=zone_id), home=here.home())
+
+
+@shared_task(ignore_result=True)
 def finish_cancel(*, operation_id: int) -> None:
     """On the initiating server: destroy the future key and close the books."""
     operation = initiating_work.claim(operation_id, state=State.CANCELLING, now=clock.now())

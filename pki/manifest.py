@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 DOMAIN = b"zcc-trust-manifest-1\n"
 
 
-def sign(payload: Mapping[str, Any], key: Ed25519PrivateKey) -> bytes:
-    """Return the envelope with `payload` signed by `key`, as UTF-8 JSON."""
+def sign(payload: Mapping[str, Any], key: Ed25519PrivateKey, *, domain: bytes = DOMAIN) -> bytes:
+    """Return the envelope with `payload` signed by `key` under `domain`, as UTF-8 JSON."""
     body = json.dumps(payload, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-    signature = key.sign(DOMAIN + body)
+    signature = key.sign(domain + body)
     envelope = {
         "payload": base64.b64encode(body).decode(),
         "signature": base64.b64encode(signature).decode(),

@@ -5,6 +5,7 @@ from certificates.models.server_certificate import ServerCertificate
 from certificates.models.server_step import ServerProgress
 from certificates.models.sign_off import SignOff
 from certificates.models.trust import HomeTrust, PublishedTrust
+from certificates.models.updater_tool import UpdaterTool
 
 __all__ = [
     "CertificateAuthority",
@@ -19,4 +20,5 @@ __all__ = [
     "ServerCertificate",
     "ServerProgress",
     "SignOff",
+    "UpdaterTool",
 ]

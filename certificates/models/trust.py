@@ -32,10 +32,15 @@ class PublishedTrust(models.Model):
 
 
 class HomeTrust(Claimable):
-    """Which epoch the home of a Primary Server follows: its anchors, its link, its manifest."""
+    """
+    Which epoch the home of a Primary Server follows: its anchors, its link, its manifest.
+
+    And which Certificate Updater Tool it offers, by the SHA-256 of the file; none: nothing.
+    """
 
     device = models.OneToOneField(Device, models.CASCADE, related_name="home_trust")
     epoch = models.PositiveBigIntegerField(default=0)
+    updater_sha256 = models.CharField(max_length=64, blank=True, default="")
     problem = models.CharField(max_length=400, blank=True)
     retry_at = models.DateTimeField(null=True)
 

@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from certificates import live
+from certificates import live, updater_tool
 from certificates.answers import answers
 from certificates.buttons import NO_RIGHT, ca_buttons
 from certificates.device_certificates import DeviceCertificates
@@ -66,6 +66,7 @@ def _ca_part(request: HttpRequest, standing: Standing, rows: list[ServerRow]) ->
         "at_risk": risk,
         "lost": standing.lost,
         "message": message(standing) if standing.operation else None,
+        "updater": updater_tool.shown(standing.operation) if standing.operation else None,
         "steps": Timeline(standing).steps() if standing.operation else [],
         "may_manage": may_manage,
         "no_right": NO_RIGHT,
@@ -136,6 +137,7 @@ def _operation_part(request: HttpRequest, found: Operation, *, now: datetime) ->
         context={
             "history": history,
             "operation": found,
+            "updater": updater_tool.shown(found),
             "message": message(standing),
             "steps": Timeline(standing).steps(),
             "counts": standing.counts,

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from agent import updater
 from agent.manifest import PREFIX, format_time
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -122,8 +123,26 @@ class Zone:
         }
         return self.seal(json.dumps(payload).encode())
 
-    def seal(self, payload):
-        signature = self.update_key.sign(PREFIX + payload)
+    def tool(self, *, epoch=2, key=None, **changes):
+        """The Certificate Updater Tool's package, as the zone would make it."""
+        payload = {
+            "version": 1,
+            "zone": self.guid,
+            "zone_name": "DEMO-ZONE",
+            "operation": self.operation,
+            "update": "22222222-2222-4222-8222-222222222222",
+            "made_at": format_time(NOW),
+            "epoch": epoch,
+            "anchors": [self.old.pem.decode(), self.new.pem.decode()],
+            "new_anchor": self.new.sha256,
+            "activated": False,
+            "servers": [],
+            **changes,
+        }
+        return self.seal(json.dumps(payload).encode(), prefix=updater.PREFIX, key=key)
+
+    def seal(self, payload, *, prefix=PREFIX, key=None):
+        signature = (key or self.update_key).sign(prefix + payload)
         return json.dumps(
             {
                 "payload": base64.b64encode(payload).decode(),

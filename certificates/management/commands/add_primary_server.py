@@ -16,6 +16,7 @@ from django.db import connection
 from certificates import joining, setup_page
 from certificates.joining import CannotJoin, NewServer
 from certificates.models import JoinRequest
+from devices.models import Device
 from zcc.ground import clock, here
 
 PATIENCE = 120  # seconds
@@ -42,9 +43,9 @@ class Command(BaseCommand):
             request = self._wait(request)
             zone = request.token.zone
             joining.accept(request, home=home)
+            setup_page.write(Device.objects.get(guid=here.identity(server.name).guid), home=home)
         except CannotJoin as error:
             raise CommandError(str(error)) from error
-        setup_page.write(zone, home=home)
         self.stdout.write(f"{server.name} has joined {zone.name}. Start it with: manage.py runzone")
 
     def _refuse_two_hosts_without_services(self) -> None:

@@ -79,7 +79,8 @@ def join(zone: Zone, server: NewServer, *, ca_home: Home, now: datetime) -> None
     joining.answer(request, home=ca_home, hold=SoleWorker(), now=now)
     answered = JoinRequest.objects.select_related("token__zone", "device").get(pk=asked.pk)
     joining.accept(answered, home=home)
-    setup_page.write(zone, home=home)
+    assert answered.device is not None  # it has just been answered
+    setup_page.write(answered.device, home=home)
 
 
 def prepare_devices(zone: Zone, network: str, *, now: datetime) -> None:
