@@ -68,12 +68,13 @@ def rescue_manifest(server: str, anchors: bytes) -> str:
     """
     Return the envelope that the rescue port of `server` offers; it proves nothing yet.
 
-    Raises NoAnswer.
+    Dates do not count: the old CA may have expired, or this clock be wrong, and the envelope proves
+    itself by its signature. Raises NoAnswer.
     """
     host = urlsplit(server).hostname or ""
     place = f"https://[{host}]:{RESCUE_PORT}" if ":" in host else f"https://{host}:{RESCUE_PORT}"
     try:
-        answer = client.call(place, "/trust-manifest", context=client.trusting(anchors))
+        answer = client.call(place, "/trust-manifest", context=client.trusting_at_any_time(anchors))
     except client.Refused as error:
         raise NoAnswer(f"{place} has no trust manifest. {error}") from error
     return json.dumps(answer.body)

@@ -3,7 +3,7 @@
 import base64
 import inspect
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
@@ -41,6 +41,7 @@ class Authority:
     key: ec.EllipticCurvePrivateKey
     name: x509.Name
     pem: bytes = b""
+    ends: datetime = NOW + timedelta(days=30)
 
     @classmethod
     def make(cls, common_name="DEMO-ZONE", generation="1"):
@@ -53,6 +54,12 @@ class Authority:
         ca = cls(ec.generate_private_key(ec.SECP256R1()), name)
         ca.pem = ca.certify(ca)
         return ca
+
+    def expired(self):
+        """This very CA, as if its certificate had ended a year ago."""
+        before = replace(self, ends=NOW - timedelta(days=365))
+        before.pem = before.certify(before)
+        return before
 
     @property
     def sha256(self):
@@ -79,8 +86,8 @@ class Authority:
             .issuer_name(self.name)
             .public_key(public_key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(NOW - timedelta(hours=1))
-            .not_valid_after(NOW + timedelta(days=30))
+            .not_valid_before(min(NOW, self.ends) - timedelta(hours=1))
+            .not_valid_after(self.ends)
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
             .add_extension(_usage(ca=ca), critical=True)
             .add_extension(identifier(public_key), critical=False)
