@@ -54,7 +54,7 @@ def may_be_told(device: Device, published: PublishedTrust) -> bool:
     """Whether this manifest is meant for the device now."""
     update = trust.update_in(published)
     if update is None:
-        return True
+        return not _stays_out(device)
     rows = DeviceUpdate.objects.filter(device=device, update__guid=update["id"])
     row = rows.select_related("update").first()
     if row is None:
@@ -62,6 +62,13 @@ def may_be_told(device: Device, published: PublishedTrust) -> bool:
     if row.state == device_updates.State.FAILED:
         return bool(update["activated"])
     return row.is_released and row.state != device_updates.State.IGNORED
+
+
+def _stays_out(device: Device) -> bool:
+    """Whether the device was left out of the last update, and that has been baselined since."""
+    last = DeviceUpdate.objects.filter(device=device).select_related("update")
+    row = last.order_by("update_id").last()
+    return row is not None and row.state == device_updates.State.IGNORED
 
 
 def join_operation(device: Device, *, now: datetime) -> None:

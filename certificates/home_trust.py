@@ -17,6 +17,7 @@ from certificates.models import (
     ServerCertificate,
 )
 from devices.models import Device, Zone
+from systemupdates import actions as updates
 from zcc.ground import claims, clock, outgoing
 
 MANIFEST = "trust-manifest.json"  # what the rescue port answers with
@@ -57,6 +58,8 @@ def carry_out(row: HomeTrust, *, home: Home) -> None:
         with claims.held(row):
             epoch = follow(row.device, home=home)
             offered = setup_page.write(row.device, home=home)
+            for sha256 in updates.dropped_content(row.device.zone) & set(home.content_items()):
+                home.drop_content(sha256)
     except (HomeError, OSError, ValueError) as error:
         logger.warning("%s: could not follow the zone's trust: %s", row.device.name, error)
         facts = {"problem": str(error)[:400], "retry_at": clock.now() + RETRY_AFTER}

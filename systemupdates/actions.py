@@ -265,6 +265,62 @@ def withdraw(update: SystemUpdate, *, by: Any, now: datetime) -> None:
     update.replications.all().delete()
 
 
+@transaction.atomic
+def baseline(update: SystemUpdate, *, by: Any, now: datetime) -> None:
+    """
+    Close an update that has done its work: no device is told of it any more.
+
+    Devices that have not completed it keep their status and get the zone's trust all the same.
+    Raises NotPossibleNow as long as a Primary Server has not completed it.
+    """
+    if why_not := why_not_baselined(update):
+        raise NotPossibleNow(why_not)
+    try:
+        update.baseline(by=by, at=now)
+    except IllegalTransition as error:
+        raise NotPossibleNow(why_not_baselined(update)) from error
+
+
+def why_not_baselined(update: SystemUpdate) -> str:
+    """Return why the update cannot be baselined, nothing if it can."""
+    if update.state in (State.BASELINED, State.DELETED):
+        return f"The update is {update.get_state_display().lower()} already."
+    if not update.is_assigned:
+        return f"The update is {update.get_state_display().lower()}. Only an assigned one can be."
+    rows = update.device_updates.filter(
+        device__kind=Kind.PRIMARY_SERVER, device__retired_at=None
+    ).exclude(state=device_updates.State.COMPLETED)
+    names = ", ".join(rows.order_by("device__name").values_list("device__name", flat=True))
+    return f"Not before every Primary Server has completed it: {names} has not." if names else ""
+
+
+@transaction.atomic
+def delete(update: SystemUpdate, *, by: Any, now: datetime) -> None:
+    """Delete a baselined update: its content leaves every server. Raises NotPossibleNow."""
+    if why_not := why_not_deleted(update):
+        raise NotPossibleNow(why_not)
+    try:
+        update.delete_content(by=by, at=now)
+    except IllegalTransition as error:
+        raise NotPossibleNow(why_not_deleted(update)) from error
+    update.replications.all().delete()
+
+
+def why_not_deleted(update: SystemUpdate) -> str:
+    """Return why the update cannot be deleted, nothing if it can."""
+    if update.state == State.DELETED:
+        return "The update is deleted already."
+    return "" if update.state == State.BASELINED else "Only a baselined update can be deleted."
+
+
+def dropped_content(zone: Zone) -> set[str]:
+    """The content of deleted updates that no other update of the zone has, by its SHA-256."""
+    deleted = SystemUpdate.objects.filter(zone=zone, state=State.DELETED)
+    others = SystemUpdate.objects.filter(zone=zone).exclude(state=State.DELETED)
+    kept = set(others.values_list("content_sha256", flat=True))
+    return set(deleted.values_list("content_sha256", flat=True)) - kept - {""}
+
+
 def wanted_content(server: Device) -> QuerySet[SystemUpdate]:
     """The updates whose content a content server is to hold; it drops all others."""
     open_or_kept = Q(state__in=[State.REPLICATING, State.ASSIGNED, State.BASELINED])

@@ -132,6 +132,12 @@ def unfinished(updates: "QuerySet[SystemUpdate]") -> "QuerySet[SystemUpdate]":
     )
 
 
+def unfinished_devices(update: SystemUpdate) -> "QuerySet[Device]":
+    """The devices that have not completed the update and are not left out of it, by name."""
+    rows = update.device_updates.filter(state__in=[*PENDING_STATES, DeviceState.FAILED])
+    return Device.objects.active().filter(pk__in=rows.values("device")).order_by("name")
+
+
 def count_devices(updates: Iterable[SystemUpdate]) -> dict[int, Counts]:
     """Return the counts of each update, by its primary key, from one query."""
     counts: dict[int, Counts] = defaultdict(Counts)

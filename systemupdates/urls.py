@@ -9,6 +9,8 @@ urlpatterns = [
     path("system-updates/<int:pk>/devices/", views.status_of_devices, name="status_by_device"),
     path("system-updates/<int:pk>/redeploy/", views.redeploy_update, name="redeploy_update"),
     path("system-updates/<int:pk>/ignore/", views.ignore_device, name="ignore_device"),
+    path("system-updates/<int:pk>/baseline/", views.baseline_update, name="baseline_update"),
+    path("system-updates/<int:pk>/delete/", views.delete_update, name="delete_update"),
     path(
         "system-updates/<int:pk>/replication/",
         views.replication_status,

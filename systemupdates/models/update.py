@@ -95,6 +95,10 @@ class SystemUpdate(models.Model):
     def is_assigned(self) -> bool:
         return self.state == State.ASSIGNED
 
+    @property
+    def is_baselined(self) -> bool:
+        return self.state == State.BASELINED
+
     def offer_content(self, *, sha256: str, size: int, by: Any, at: datetime) -> None:
         """The initiating server has built the content; the other servers may fetch it."""
         self._move(State.REPLICATING, by=by, at=at, content_sha256=sha256, content_size=size)
@@ -104,6 +108,14 @@ class SystemUpdate(models.Model):
 
     def withdraw(self, *, by: Any, at: datetime) -> None:
         self._move(State.WITHDRAWN, by=by, at=at)
+
+    def baseline(self, *, by: Any, at: datetime) -> None:
+        """It has done its work; whoever is late keeps the status it has."""
+        self._move(State.BASELINED, by=by, at=at)
+
+    def delete_content(self, *, by: Any, at: datetime) -> None:
+        """Its content and its tool are gone; the history stays."""
+        self._move(State.DELETED, by=by, at=at)
 
     def open_wave(self, wave: Wave) -> bool:
         """Let the next group apply the update; False if it may already."""

@@ -2,13 +2,11 @@
 
 import hashlib
 
-import pytest
-
 from agent import manifest, updater
 from certificates import updater_tool
 from certificates.actions import decisions, operations
 from certificates.models import CertificateAuthority, Operation, UpdaterTool
-from systemupdates.models.update import State as UpdateState
+from systemupdates import actions as updates
 from tests.certificates.engine.conftest import SERVERS
 from zcc.ground import clock, here
 
@@ -87,16 +85,19 @@ def test_rollback_withdraws_it(living):
     assert [offered(name) for name in SERVERS] == [[], [], []]
 
 
-@pytest.mark.parametrize(
-    ("state", "number"), [(UpdateState.BASELINED, 1), (UpdateState.DELETED, 0)]
-)
-def test_it_stays_until_the_update_is_baselined_and_deleted(living, state, number):
+def test_it_stays_until_the_update_is_baselined_and_deleted(living):
     operation = living.reach("completed")
+    content = operation.update.content_sha256
+    operation.update.device_updates.move(to="completed", by=None, at=clock.now())
 
-    type(operation.update).objects.filter(pk=operation.update_id).update(state=state)
+    updates.baseline(operation.update, by=living.alice, now=clock.now())
+    living.run()
+    baselined = [len(offered(name)) for name in SERVERS]
+    updates.delete(operation.update, by=living.alice, now=clock.now())
     living.run()
 
-    assert [len(offered(name)) for name in SERVERS] == [number] * 3
+    assert (baselined, [len(offered(name)) for name in SERVERS]) == ([1, 1, 1], [0, 0, 0])
+    assert not any(here.home(name).has_content(content) for name in SERVERS)
 
 
 def test_server_of_another_version_offers_nothing_rather_than_something_else(living):

@@ -1,0 +1,22 @@
+"""The views of System Updates, by noun."""
+
+from systemupdates.views.pages import (
+    ignore_device,
+    index,
+    of_device,
+    redeploy_update,
+    replication_status,
+    status_of_devices,
+)
+from systemupdates.views.update_dialogs import baseline_update, delete_update
+
+__all__ = [
+    "baseline_update",
+    "delete_update",
+    "ignore_device",
+    "index",
+    "of_device",
+    "redeploy_update",
+    "replication_status",
+    "status_of_devices",
+]
