@@ -111,15 +111,17 @@ def call(
     context: ssl.SSLContext,
     body: Body | None = None,
     token: str = "",
+    patience: float = WAIT,
 ) -> Answer:
     """
     Ask `server` (https://ADDRESS:PORT) for `path`: a POST of `body` if there is one, or a GET.
 
-    The body is made when the connection stands, from the SHA-256 of the leaf that was shown.
+    The body is made when the connection stands, from the SHA-256 of the leaf that was shown. The
+    answer may take as long as `patience`, in seconds.
 
     Raises NoAnswer, Untrusted if the certificate was the reason, and Refused for a status 4xx.
     """
-    with _explained(server), _connected(server, context) as (connection, peer, issuer):
+    with _explained(server), _connected(server, context, patience) as (connection, peer, issuer):
         headers = {"Accept": "application/json", "Connection": "close"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
@@ -128,6 +130,7 @@ def call(
         else:
             headers["Content-Type"] = "application/json"
             connection.request("POST", path, json.dumps(body(peer)), headers)
+        connection.sock.settimeout(patience)
         response = connection.getresponse()
         data = _read_all(response)
     return Answer(_understood(server, response, data), server, peer, issuer)
@@ -184,13 +187,13 @@ def content(
 
 @contextlib.contextmanager
 def _connected(
-    server: str, context: ssl.SSLContext
+    server: str, context: ssl.SSLContext, patience: float = WAIT
 ) -> Iterator[tuple[http.client.HTTPConnection, str, Name]]:
     """Yield a connection over TLS, the leaf's SHA-256 and, if that was verified, its issuer."""
     host, port = _host_and_port(server)
     with socket.create_connection((host, port), WAIT) as plain:
         tls = context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
-        with tls, _at_most(WHOLE_CALL, tls):
+        with tls, _at_most(WHOLE_CALL - WAIT + patience, tls):
             tls.do_handshake()
             leaf = tls.getpeercert(binary_form=True) or b""
             issuer: Any = (tls.getpeercert() or {}).get("issuer", ())

@@ -20,6 +20,7 @@ from agent.client import NoAnswer, Refused
 from agent.device import Device
 from agent.home import GoAhead, HomeError
 from agent.plan import Step
+from agent.waiting import Waiting
 
 LOOK = 0.25  # seconds between two looks at the clock before a switch
 SHORTEST = 0.1  # seconds between two refreshes
@@ -70,6 +71,7 @@ class Loop:
         """Refresh again and again. Returns after `stop`."""
         if self.device.is_authentication():
             threading.Thread(target=self._switch_in_time, daemon=True).start()
+        Waiting(self.device, self.bell.ring, self._stopped).start()
         while not self._stopped.is_set():
             self.bell.sleep(max(self.turn(), SHORTEST))
 

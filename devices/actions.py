@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 import agent
 from devices.models import Device, Heartbeat, Kind, RegistrationKey, Zone
@@ -174,6 +174,9 @@ def record_contact(device: Device, report: Mapping[str, object], *, now: datetim
         "trust_epoch": _epoch(report.get("epoch")),
     }
     changed = {name: value for name, value in facts.items() if getattr(device, name) != value}
+    if device.refresh_asked_at is not None:  # not what is asked for meanwhile
+        asked = Device.objects.filter(pk=device.pk, refresh_asked_at=device.refresh_asked_at)
+        asked.update(refresh_asked_at=None)
     recent = (
         device.last_full_refresh_at
         and device.last_contact_at
@@ -187,6 +190,17 @@ def record_contact(device: Device, report: Mapping[str, object], *, now: datetim
     Device.objects.filter(pk=device.pk).update(**changed)
     for name, value in changed.items():
         setattr(device, name, value)
+
+
+def ask_refresh(devices: QuerySet[Device], *, now: datetime) -> int:
+    """
+    Ask devices to refresh now; return how many are asked.
+
+    An agent that runs does within seconds, any other as soon as it is in contact. Primary Servers
+    are not asked: their workers see what is new by themselves.
+    """
+    asked = devices.active().exclude_primary_servers()  # type: ignore[attr-defined]
+    return int(asked.update(refresh_asked_at=now))
 
 
 def _addresses(device: Device, report: Mapping[str, object]) -> list[str]:

@@ -86,6 +86,10 @@ class DeviceQuerySet(models.QuerySet["Device"]):
         """Whatever has a server certificate: Primary Servers and Authentication Satellites."""
         return self.filter(Q(kind=Kind.PRIMARY_SERVER) | Q(is_authentication_satellite=True))
 
+    def asked_to_refresh(self) -> "DeviceQuerySet":
+        """Those for whom somebody pressed `Refresh Device` and who have not refreshed since."""
+        return self.filter(refresh_asked_at__isnull=False, retired_at=None)
+
     def here(self) -> "Device":
         """The Primary Server whose process this is: a message that went astray does nothing."""
         return self.get(guid=here.identity().guid)
@@ -115,6 +119,7 @@ class Device(models.Model):
     last_full_refresh_at = models.DateTimeField(null=True)
     retired_at = models.DateTimeField(null=True)
     refresh_interval = models.DurationField(null=True)
+    refresh_asked_at = models.DateTimeField(null=True)
     clock_offset = models.DurationField(null=True)
     # What the running agent says it trusts: SHA-256 fingerprints, lower case hex.
     trusted_fingerprints = models.JSONField(default=list)
@@ -127,7 +132,14 @@ class Device(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["zone", "name"], name="device_name_unique_in_zone"),
         ]
-        indexes = [models.Index(fields=["zone", "name", "id"], name="device_by_name")]
+        indexes = [
+            models.Index(fields=["zone", "name", "id"], name="device_by_name"),
+            models.Index(
+                fields=["id"],
+                condition=models.Q(refresh_asked_at__isnull=False),
+                name="device_asked_to_refresh",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.pk})"

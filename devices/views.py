@@ -4,7 +4,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from devices import actions
 from devices.forms import AdditionalDNSNamesForm
@@ -53,6 +53,21 @@ def settings(request: HttpRequest, pk: int) -> HttpResponse:
                 messages.success(request, f"The additional DNS names of {device.name} are saved.")
                 return redirect("devices:settings", pk=device.pk)
     return _tab(request, device, "settings", form)
+
+
+@require_POST
+@access.needs("manage_devices")
+def refresh_device(request: HttpRequest, pk: int) -> HttpResponse:
+    """The quick task `Refresh Device`: ask the device to refresh now."""
+    device = _device(pk)
+    if actions.ask_refresh(Device.objects.filter(pk=device.pk), now=clock.now()):
+        messages.success(request, f"{device.name} is asked to refresh. {SOON}")
+    else:
+        messages.warning(request, f"{device.name} cannot be asked to refresh.")
+    return redirect("devices:summary", pk=device.pk)
+
+
+SOON = "An agent that runs does so within seconds, any other when it is back."
 
 
 @require_safe

@@ -9,6 +9,7 @@ from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models import Model as DjangoModel
 from django.db.models import PositiveSmallIntegerField as SmallInteger
 
+from devices.actions import ask_refresh
 from devices.models import Device, Kind, Zone
 from systemupdates.models import DeviceUpdate, DeviceUpdateEvent, Replication, SystemUpdate
 from systemupdates.models import device_update as device_updates
@@ -249,6 +250,14 @@ def ignore(update: SystemUpdate, devices: Iterable[Device], *, by: Any, now: dat
     return update.device_updates.filter(device__in=devices).move(
         to=device_updates.State.IGNORED, by=by, at=now
     )
+
+
+def refresh_devices(
+    update: SystemUpdate, devices: Iterable[Device], *, by: Any, now: datetime
+) -> int:
+    """Ask these devices to refresh now; return how many are asked."""
+    chosen = Device.objects.filter(pk__in=[device.pk for device in devices], zone=update.zone)
+    return ask_refresh(chosen, now=now)
 
 
 def _refuse_unless_assigned(update: SystemUpdate) -> None:

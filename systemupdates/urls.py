@@ -8,6 +8,7 @@ urlpatterns = [
     path("system-updates/", views.index, name="index"),
     path("system-updates/<int:pk>/devices/", views.status_of_devices, name="status_by_device"),
     path("system-updates/<int:pk>/redeploy/", views.redeploy_update, name="redeploy_update"),
+    path("system-updates/<int:pk>/refresh/", views.refresh_devices, name="refresh_devices"),
     path("system-updates/<int:pk>/ignore/", views.ignore_device, name="ignore_device"),
     path("system-updates/<int:pk>/baseline/", views.baseline_update, name="baseline_update"),
     path("system-updates/<int:pk>/delete/", views.delete_update, name="delete_update"),

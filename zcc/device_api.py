@@ -13,13 +13,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from django.db import close_old_connections, connection
+from django.db import DatabaseError, close_old_connections, connection
 
 import certificates.api
 import systemupdates.api
 from certificates import trust
 from devices import actions as devices
 from devices.models import Device, Zone
+from zcc import parked
 from zcc.ground import clock, here
 from zcc.ground.ports import device_url
 from zcc.ground.wire import instant, text
@@ -54,9 +55,31 @@ async def app(scope: Scope, receive: Any, send: Any) -> None:
         body = await _read(receive)
         loop = asyncio.get_running_loop()
         status, answer = await loop.run_in_executor(THREADS, _call, handler, scope, body)
+        if handler is wait and answer is not None:
+            answer = {"refresh": await _rung(answer["device"], receive)}
     except Refused as error:
         status, answer = error.status, {"error": str(error)}
     await _answer(send, status, answer)
+
+
+async def _rung(device: int, receive: Any) -> bool:
+    """Park the call until the device is to refresh; return whether it is."""
+    gone = asyncio.Event()
+
+    async def notice() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    noticing = asyncio.create_task(notice())
+    try:
+        return await PARKED.wait(device, gone=gone)
+    except parked.TooMany as error:
+        raise Refused(
+            503, "This server holds enough waiting devices. Refresh by schedule."
+        ) from error
+    finally:
+        noticing.cancel()
 
 
 async def _read(receive: Any) -> bytes:
@@ -154,6 +177,26 @@ def refresh(scope: Scope, body: bytes) -> tuple[int, dict[str, Any]]:
     return 200, answer
 
 
+def wait(scope: Scope, body: bytes) -> tuple[int, dict[str, Any]]:
+    """The device waits to be asked to refresh; the call is parked until then."""
+    return 200, {"device": _caller(scope).pk}
+
+
+def _asked_to_refresh() -> set[int]:
+    """The devices that are to refresh; in a thread, with a database connection that works."""
+    close_old_connections()
+    try:
+        return set(Device.objects.asked_to_refresh().values_list("pk", flat=True))
+    except DatabaseError as error:
+        logger.warning("Nobody can be rung for at the moment: %s", error)
+        return set()
+    finally:
+        close_old_connections()
+
+
+PARKED = parked.Parked(_asked_to_refresh, THREADS)
+
+
 def servers(zone: Zone) -> list[str]:
     """The addresses of the device API, this server's first."""
     me = here.identity().address
@@ -199,4 +242,5 @@ ROUTES: dict[tuple[str, str], Handler] = {
     ("GET", "/device/anchors"): anchors,
     ("POST", "/device/enrol"): enrol,
     ("POST", "/device/refresh"): refresh,
+    ("POST", "/device/wait"): wait,
 }

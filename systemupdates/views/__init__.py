@@ -5,6 +5,7 @@ from systemupdates.views.pages import (
     index,
     of_device,
     redeploy_update,
+    refresh_devices,
     replication_status,
     status_of_devices,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "index",
     "of_device",
     "redeploy_update",
+    "refresh_devices",
     "replication_status",
     "status_of_devices",
 ]

@@ -77,6 +77,13 @@ def ignore_device(request: HttpRequest, pk: int) -> HttpResponse:
     return _act(request, pk, actions.ignore, "are left out: they keep the trust they have")
 
 
+@require_POST
+@access.needs("deploy_updates")
+def refresh_devices(request: HttpRequest, pk: int) -> HttpResponse:
+    """The quick task `Refresh Device` for the chosen devices."""
+    return _act(request, pk, actions.refresh_devices, "are asked to refresh")
+
+
 def _act(request: HttpRequest, pk: int, action: Callable[..., int], done: str) -> HttpResponse:
     """Do one of the two to the chosen devices, say what came of it, and go back."""
     update = get_object_or_404(SystemUpdate, pk=pk)

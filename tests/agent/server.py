@@ -95,6 +95,7 @@ class ZoneServer(Running):
         self.manifest, self.extra, self.refusal = zone.envelope(), {}, None
         self.anchors = [zone.old.pem]
         self.requests, self.interval = [], 10
+        self.rung = threading.Event()  # somebody pressed `Refresh Device`
 
     def show(self, ca, *links):
         """Show a certificate of `ca`, followed by `links`."""
@@ -114,7 +115,10 @@ class ZoneServer(Running):
             return self.refusal
         if path == "/device/enrol":
             return self.enrol(body)
+        if path == "/device/wait":
+            return 200, {"refresh": self.rung.wait(0.2)}
         self.requests.append(body)
+        self.rung.clear()
         return 200, {**self.common(), "update": None, **self.extra}
 
     def enrol(self, body):
