@@ -26,6 +26,10 @@ class NotEnrolled(Exception):
     """The device may not join; the message is for whoever runs the agent."""
 
 
+class NotPossibleNow(Exception):
+    """The device is not in a state in which this can be done; the message is for the user."""
+
+
 class InvalidNames(Exception):
     """The DNS names do not fit; the message is for the user."""
 
@@ -52,6 +56,7 @@ def create_registration_key(
     *,
     name: str,
     now: datetime,
+    folder: str = "/",
     uses: int | None = None,
     lifetime: timedelta | None = None,
 ) -> str:
@@ -61,6 +66,7 @@ def create_registration_key(
         zone=zone,
         name=name,
         key_hash=hash_secret(key),
+        folder=folder,
         created_at=now,
         expires_at=now + lifetime if lifetime else None,
         uses_left=uses,
@@ -190,6 +196,39 @@ def record_contact(device: Device, report: Mapping[str, object], *, now: datetim
     Device.objects.filter(pk=device.pk).update(**changed)
     for name, value in changed.items():
         setattr(device, name, value)
+
+
+def retire(device: Device, *, now: datetime) -> None:
+    """Take the device out of every count and operation; its calls are refused. NotPossibleNow."""
+    if why_not := why_not_retired(device):
+        raise NotPossibleNow(why_not)
+    Device.objects.filter(pk=device.pk, retired_at=None).update(retired_at=now)
+
+
+def why_not_retired(device: Device) -> str:
+    """Return why the device cannot be retired, nothing if it can."""
+    if device.is_retired:
+        return f"{device.name} is retired already."
+    if device.is_primary_server:
+        return f"{device.name} is a Primary Server: it runs the zone and cannot be retired here."
+    return ""
+
+
+def bring_back(device: Device, *, now: datetime) -> None:
+    """Let a retired device count again; it is told what it missed. Raises NotPossibleNow."""
+    if why_not := why_not_brought_back(device):
+        raise NotPossibleNow(why_not)
+    if device.is_authentication_satellite:
+        try:
+            refuse_taken(device, [device.dns_name, *device.additional_dns_names], device.addresses)
+        except InvalidNames as error:
+            raise NotPossibleNow(str(error)) from error
+    Device.objects.filter(pk=device.pk).update(retired_at=None)
+
+
+def why_not_brought_back(device: Device) -> str:
+    """Return why the device cannot be brought back, nothing if it can."""
+    return "" if device.is_retired else f"{device.name} is not retired."
 
 
 def ask_refresh(devices: QuerySet[Device], *, now: datetime) -> int:

@@ -21,3 +21,46 @@ class AdditionalDNSNamesForm(forms.Form):
         """Return the lines that have something on them."""
         text: str = self.cleaned_data["names"]
         return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+class RegistrationKeyForm(forms.Form):
+    """What a new registration key is for, and how long and often it lets devices in."""
+
+    name = forms.CharField(
+        label="Name",
+        max_length=64,
+        help_text="For yourself: “Oslo, new laptops”.",
+        error_messages={"required": "Give the key a name, so that you know it again."},
+    )
+    folder = forms.CharField(
+        label="Folder",
+        max_length=120,
+        initial="/",
+        help_text="Where its devices appear, such as /Workstations/Oslo.",
+    )
+    days = forms.IntegerField(
+        label="Valid for (days)",
+        min_value=1,
+        max_value=365,
+        initial=7,
+        error_messages=dict.fromkeys(
+            ("required", "invalid", "min_value", "max_value"), "A key is valid for 1 to 365 days."
+        ),
+    )
+    uses = forms.IntegerField(
+        label="For how many devices",
+        min_value=1,
+        max_value=1_000_000,
+        required=False,
+        help_text="Empty: any number.",
+        error_messages=dict.fromkeys(
+            ("invalid", "min_value", "max_value"), "Enter a number of devices, or leave it empty."
+        ),
+    )
+
+    def clean_folder(self) -> str:
+        """Return the folder with one slash in front and none behind."""
+        parts = [part.strip() for part in self.cleaned_data["folder"].split("/") if part.strip()]
+        if not all(part.isprintable() for part in parts):
+            raise forms.ValidationError("A folder's name has printable characters only.")
+        return "/" + "/".join(parts)

@@ -216,5 +216,10 @@ class RegistrationKey(models.Model):
     expires_at = models.DateTimeField(null=True)
     uses_left = models.PositiveIntegerField(null=True)
 
+    def is_in_force(self, now: datetime) -> bool:
+        """Whether a device can still join with it."""
+        has_expired = self.expires_at is not None and self.expires_at <= now
+        return not has_expired and self.uses_left != 0
+
     def __str__(self) -> str:
         return f"{self.name} ({self.pk})"
