@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from agent import pem
 from agent.home import Home, HomeError
-from certificates import links, trust
+from certificates import links, trust, update_key
 from certificates.models import CertificateAuthority, HomeTrust, ServerCertificate
 from devices.models import Device, Zone
 from zcc.ground import claims, clock
@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 def follow(device: Device, *, home: Home) -> int:
     """Let the home be what is published now; return the epoch. Raises HomeError, OSError."""
     published = trust.published(device.zone)
+    update_key.forget_unless_needed(device, home=home)
     home.set_anchors([anchor.encode() for anchor in trust.wanted(device.zone)["anchors"]])
     live = home.live()
     if live is not None:

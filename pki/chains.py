@@ -84,7 +84,7 @@ def _is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bo
     return True
 
 
-def _check_readable(certificates: Sequence[x509.Certificate]) -> None:
+def check_readable(certificates: Sequence[x509.Certificate]) -> None:
     """Raise ValueError with a sentence if a field that is judged cannot be read."""
     for certificate in certificates:
         for field, read in _FIELDS.items():
@@ -107,7 +107,7 @@ def order(certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
     """
     if not certificates:
         raise ValueError("The file holds no certificate.")
-    _check_readable(certificates)
+    check_readable(certificates)
     unique = list(dict.fromkeys(certificates))
     issuers = {
         issuer
@@ -139,7 +139,7 @@ def _next(
 
 def root_of(chain: Sequence[x509.Certificate]) -> x509.Certificate:
     """Return the root of an ordered chain. Raises ValueError naming the issuer that is missing."""
-    _check_readable(chain[-1:])
+    check_readable(chain[-1:])
     last = chain[-1]
     if not is_self_signed(last):
         raise ValueError(_issuer_is_missing(last))
@@ -163,13 +163,11 @@ def check_server_chain(
     """
     if not (chain and wanted and roots):
         raise ValueError("A chain is judged for at least one name and against at least one root.")
-    _check_readable([*chain, *roots])
+    check_readable([*chain, *roots])
     leaf, *others = chain
     if key is not None and not keys.same_key(leaf, key):
         raise ValueError("The private key does not belong to the server's certificate.")
-    for certificate in chain:
-        _check_strength(certificate, is_root=certificate in roots)
-    _check_times(chain, at)
+    check_worth(chain, at=at, roots=roots)
     for name in wanted:
         try:
             path = _verify(leaf, others, roots=roots, name=name, at=at)
@@ -177,6 +175,22 @@ def check_server_chain(
             raise ValueError(_why_refused(error, chain, roots=roots, name=name)) from error
         _check_strength(path[-1], is_root=True)
         _check_times(path, at)
+
+
+def check_worth(
+    certificates: Sequence[x509.Certificate],
+    *,
+    at: datetime,
+    roots: Sequence[x509.Certificate],
+) -> None:
+    """
+    Raise ValueError with a sentence if a certificate is weak, or not valid at the time `at`.
+
+    A root's own signature proves nothing, so its hash does not count.
+    """
+    for certificate in certificates:
+        _check_strength(certificate, is_root=certificate in roots)
+    _check_times(certificates, at)
 
 
 def _check_strength(certificate: x509.Certificate, *, is_root: bool) -> None:
@@ -232,8 +246,12 @@ def _why_refused(
                 "the one expected. Use a chain that leads to it."
             )
         return _issuer_is_missing(last)
-    reason = str(error).removeprefix("validation failed: ").partition(" (encountered")[0]
-    return f"The chain is not accepted for {name}: {reason}."
+    return f"The chain is not accepted for {name}: {reason_of(error)}."
+
+
+def reason_of(error: VerificationError) -> str:
+    """Return what the verifier found, without what only its authors need."""
+    return str(error).removeprefix("validation failed: ").partition(" (encountered")[0]
 
 
 def _issuer_is_missing(last: x509.Certificate) -> str:
