@@ -105,19 +105,16 @@ def plan_link(
 
 def _name_constraints(permitted: Sequence[str]) -> x509.NameConstraints:
     """
-    Permit these names; of a kind that is not among them nothing at all.
+    Permit these names and addresses, and no others of their kind.
 
-    A name constraint speaks only of the kinds that it mentions, so the others are excluded whole.
+    Nothing is excluded: Java (17) breaks off when it compares an IPv4 address with an excluded
+    range of IPv6.
     """
-    addresses = [ipaddress.ip_network(name) for name in permitted if names.is_ip(name)]
-    hosts = [name for name in permitted if not names.is_ip(name)]
-    subtrees: list[x509.GeneralName] = [x509.DNSName(host) for host in hosts]
-    subtrees += [x509.IPAddress(address) for address in addresses]
-    excluded: list[x509.GeneralName] = [] if hosts else [x509.DNSName("")]
-    for version, everything in ((4, "0.0.0.0/0"), (6, "::/0")):
-        if not any(address.version == version for address in addresses):
-            excluded.append(x509.IPAddress(ipaddress.ip_network(everything)))
-    return x509.NameConstraints(subtrees, excluded or None)
+    subtrees: list[x509.GeneralName] = [
+        x509.IPAddress(ipaddress.ip_network(name)) if names.is_ip(name) else x509.DNSName(name)
+        for name in permitted
+    ]
+    return x509.NameConstraints(subtrees, None)
 
 
 def why_no_link(root: x509.Certificate, intermediates: Sequence[x509.Certificate]) -> str | None:

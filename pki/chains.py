@@ -6,6 +6,7 @@ from datetime import datetime
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import MD5, SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
@@ -71,7 +72,27 @@ def _load(data: bytes) -> list[x509.Certificate]:
 
 def is_self_signed(certificate: x509.Certificate) -> bool:
     """Say whether the certificate is signed by its own key."""
-    return certificate.subject == certificate.issuer and _is_signed_by(certificate, certificate)
+    if certificate.subject != certificate.issuer:
+        return False
+    return _is_signed_by(certificate, certificate) or _signs_itself_with_sha1(certificate)
+
+
+def _signs_itself_with_sha1(certificate: x509.Certificate) -> bool:
+    """Old roots do, and it proves nothing of them; `verify_directly_issued_by` knows no SHA-1."""
+    try:
+        algorithm, key = certificate.signature_hash_algorithm, certificate.public_key()
+        signed = certificate.signature, certificate.tbs_certificate_bytes
+        if not isinstance(algorithm, SHA1):
+            return False
+        if isinstance(key, rsa.RSAPublicKey):
+            key.verify(*signed, padding.PKCS1v15(), algorithm)
+        elif isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(*signed, ec.ECDSA(algorithm))
+        else:
+            return False
+    except (InvalidSignature, *_UNREADABLE):
+        return False
+    return True
 
 
 def _is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

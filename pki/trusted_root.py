@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import MD5, SHA1
 from cryptography.x509.verification import (
     ExtensionPolicy,
     PolicyBuilder,
@@ -40,6 +41,7 @@ def read(data: bytes, *, now: datetime) -> TrustedRoot:
     """
     given = list(dict.fromkeys(chains.load(data)))
     chains.check_readable(given)
+    _refuse_weak_signatures(given)
     chain = _in_order(given)
     root = chains.root_of(chain)
     leaves = [one for one in chain[:1] if one != root and not _may_be_ca(one)]
@@ -54,6 +56,17 @@ def read(data: bytes, *, now: datetime) -> TrustedRoot:
         was_reordered=given != chain,
         has_leaf=bool(leaves),
     )
+
+
+def _refuse_weak_signatures(given: Sequence[x509.Certificate]) -> None:
+    """A signature that is not verified any more would look like an issuer that is missing."""
+    for one in given:
+        weak = one.signature_hash_algorithm
+        if isinstance(weak, MD5) or (isinstance(weak, SHA1) and one.issuer != one.subject):
+            raise ValueError(
+                f"{names.display(one.subject)} is signed with {weak.name.upper()}, which can be "
+                "forged. Ask its owner for a newer certificate."
+            )
 
 
 def _in_order(given: Sequence[x509.Certificate]) -> list[x509.Certificate]:

@@ -53,10 +53,10 @@ class ExternalCA:
         self.run("req", "-inform", "DER", "-in", "server.der", "-out", "server.csr")
         return self.sign(by, "server.csr", extensions, days=days)
 
-    def sign(self, by, csr, extensions, *, days):
+    def sign(self, by, csr, extensions, *, days, digest="-sha256"):
         (self.folder / "extensions").write_text(extensions)
         self.run("x509", "-req", "-in", csr, "-CA", f"{by}.pem", "-CAkey", f"{by}.key",
-                 "-CAcreateserial", "-days", str(days), "-sha256", "-copy_extensions", "copy",
+                 "-CAcreateserial", "-days", str(days), digest, "-copy_extensions", "copy",
                  "-extfile", "extensions", "-out", "signed.pem")  # fmt: skip
         return self.read("signed.pem")
 
