@@ -19,6 +19,7 @@ from certificates.models import (
     ServerProgress,
 )
 from certificates.models.authority import State as CAState
+from certificates.models.authority import distinct
 from certificates.models.operation import State as OperationState
 from certificates.models.server_certificate import State
 from devices.models import Device
@@ -32,7 +33,7 @@ from zcc.ground.wire import entries, guid, text
 
 def trusted_anchors(device: Device) -> list[CertificateAuthority]:
     """The CAs that everyone in the zone trusts now, oldest first."""
-    return list(CertificateAuthority.objects.filter(zone=device.zone_id).trusted())
+    return distinct(CertificateAuthority.objects.filter(zone=device.zone_id).trusted())
 
 
 def manifest_for(device: Device) -> str | None:

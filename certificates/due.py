@@ -11,7 +11,15 @@ from typing import NamedTuple
 
 from django.db.models import Q
 
-from certificates import home_trust, server_steps, trust, updater_tool
+from certificates import (
+    home_trust,
+    linking,
+    preparing,
+    sealed_transfer,
+    server_steps,
+    trust,
+    updater_tool,
+)
 from certificates.actions import operations, server_certificates
 from certificates.models import (
     CertificateAuthority,
@@ -41,6 +49,7 @@ def rings(zone: Zone, *, now: datetime) -> Iterator[Ring]:
     yield from _server_steps(zone, alive, now=now)
     for server in home_trust.behind(zone, alive):
         yield Ring("certificates.tasks.follow_trust", server.queue, {"device_id": server.pk})
+    yield from _with_keys(zone, alive, now=now)
     signing = signing_server(zone)
     if signing is not None and signing.pk in alive:
         yield from _signing(zone, signing.queue, now=now)
@@ -85,13 +94,28 @@ def _server_steps(zone: Zone, alive: dict[int, Device], *, now: datetime) -> Ite
             yield Ring("certificates.tasks.server_step", queue, {"progress_id": row.pk})
 
 
-def _signing(zone: Zone, queue: str, *, now: datetime) -> Iterator[Ring]:
-    """What needs a key that only the signing server holds."""
+def _with_keys(zone: Zone, alive: dict[int, Device], *, now: datetime) -> Iterator[Ring]:
+    """What needs a key that one server has: an operation's, a CA's, or one to be handed over."""
     for operation in Operation.objects.filter(zone=zone, state__in=LIVE_STATES):
-        if task := _operation_task(operation, now=now):
-            yield Ring(task, queue, {"operation_id": operation.pk})
-    for row in certificates_to_issue(zone, now=now):
-        yield Ring("certificates.tasks.issue", queue, {"certificate_id": row.pk})
+        server = alive.get(operation.initiating_server_id)
+        task = _operation_task(operation, now=now)
+        if server is not None and task:
+            yield Ring(task, server.queue, {"operation_id": operation.pk})
+    for row, server_id in certificates_to_issue(zone, now=now):
+        if server_id in alive:
+            queue = alive[server_id].queue
+            yield Ring("certificates.tasks.issue", queue, {"certificate_id": row.pk})
+    for request in linking.due(now).filter(operation__zone=zone).select_related("authority"):
+        if request.authority.server_id in alive:
+            queue = alive[request.authority.server_id].queue
+            yield Ring("certificates.tasks.sign_link", queue, {"request_id": request.pk})
+    for transfer in sealed_transfer.due(now).filter(zone=zone, sender__in=alive):
+        queue = alive[transfer.sender_id].queue
+        yield Ring("certificates.tasks.give_update_key", queue, {"transfer_id": transfer.pk})
+
+
+def _signing(zone: Zone, queue: str, *, now: datetime) -> Iterator[Ring]:
+    """What needs the keys that only the signing server holds."""
     free = Q(lease_until=None) | Q(lease_until__lt=now)
     for request in JoinRequest.objects.filter(free, device=None, refusal=""):
         yield Ring("certificates.tasks.answer_join", queue, {"request_id": request.pk})
@@ -106,7 +130,7 @@ def _operation_task(operation: Operation, *, now: datetime) -> str | None:
     waiting = operation.retry_at is not None and operation.retry_at > now
     if busy or waiting:
         return None
-    if operation.state == State.PREPARING:
+    if operation.state == State.PREPARING and not preparing.waits_for(operation):
         return "certificates.tasks.prepare"
     if operation.state == State.CANCELLING and not operations.unconfirmed_servers(
         operation, now=now
@@ -115,8 +139,16 @@ def _operation_task(operation: Operation, *, now: datetime) -> str | None:
     return None
 
 
-def certificates_to_issue(zone: Zone, *, now: datetime) -> list[ServerCertificate]:
-    """Requests whose CA exists: of an operation its new one, otherwise the active one."""
+def certificates_to_issue(zone: Zone, *, now: datetime) -> list[tuple[ServerCertificate, int]]:
+    """
+    Requests whose CA exists, and the id of the server that has its key.
+
+    The CA of an operation's request is its new one, otherwise the active one.
+    """
     rows = ServerCertificate.objects.to_be_issued(now).filter(device__zone=zone)
-    issuer_of = server_certificates.issuer_of
-    return [row for row in rows.select_related("operation") if issuer_of(row) is not None]
+    found = [(row, server_certificates.issuer_of(row)) for row in rows.select_related("operation")]
+    return [
+        (row, issuer.server_id)
+        for row, issuer in found
+        if issuer is not None and issuer.server_id is not None
+    ]

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from agent import pem
 from agent.home import Home, HomeError
-from certificates import links, setup_page, trust, updater_tool
+from certificates import links, setup_page, trust, update_key, updater_tool
 from certificates.models import (
     CertificateAuthority,
     HomeTrust,
@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 def follow(device: Device, *, home: Home) -> int:
     """Let the home trust and send what is published now; return the epoch. Raises HomeError."""
     published = trust.published(device.zone)
+    update_key.forget_unless_needed(device, home=home)
     home.set_anchors([anchor.encode() for anchor in trust.wanted(device.zone)["anchors"]])
     outgoing.write_bundle(home)
     live = home.live()

@@ -1,6 +1,6 @@
 """
-What the initiating server's worker does for an operation as a whole: prepare it, tell devices of
-it, close a cancel.
+What workers do for an operation as a whole: prepare it, tell devices of it, close a cancel; and
+what the initiating server asks of those that hold other keys.
 
 A problem is shown on the operation and the work tried again; nothing is half done meanwhile.
 """
@@ -15,9 +15,9 @@ from django.db.models import Q
 from agent import package
 from agent.faults import fault_point
 from agent.home import Home
-from certificates import keys, preparing, trust, updater_tool
+from certificates import keys, linking, preparing, sealed_transfer, trust, update_key, updater_tool
 from certificates.actions import operations
-from certificates.models import Operation
+from certificates.models import LinkRequest, Operation, SealedTransfer
 from certificates.models.operation import State
 from devices.models import Device, Zone
 from zcc.ground import claims, clock
@@ -64,8 +64,42 @@ def finish_cancel(operation: Operation, *, home: Home) -> None:
     """Destroy the future key of the claimed operation, then close its books."""
     with claims.held(operation), _problems_of(operation):
         keys.destroy_ca_key(home, operation.guid)
+        sealed_transfer.end(operation.guid, home=home)
+        server = operation.initiating_server
+        update_key.forget_unless_needed(server, home=home, besides=operation.guid)
         fault_point("ca-key-destroyed")
         operations.finish_cancel(operation, now=clock.now())
+
+
+def sign_link(request: LinkRequest, *, home: Home) -> None:
+    """Sign the claimed request with the key in this home, or show why that cannot be done."""
+    with claims.held(request) as hold, _problems_told(request, request.operation):
+        linking.answer(request, home=home, hold=hold, now=clock.now())
+
+
+def give_update_key(transfer: SealedTransfer, *, home: Home) -> None:
+    """Seal the update key for the receiver, or show why it gets none."""
+    operation = Operation.objects.filter(guid=transfer.guid).first()
+    with claims.held(transfer), _problems_told(transfer, operation):
+        update_key.give(transfer, home=home, now=clock.now())
+
+
+@contextmanager
+def _problems_told(
+    row: LinkRequest | SealedTransfer, operation: Operation | None
+) -> Iterator[None]:
+    """Show on the operation why this server could not do its part, and let it be tried again."""
+    try:
+        yield
+    except claims.LeaseLost as error:
+        logger.info("%s is another worker's: %s", row, error)
+    except (keys.KeyUnavailable, OSError, ValueError) as error:
+        logger.exception("%s could not be answered", row)
+        retry_at = clock.now() + RETRY_AFTER
+        claims.mine(row).update(retry_at=retry_at, claim_id=None, lease_until=None)
+        if operation is not None:
+            told = Operation.objects.filter(pk=operation.pk, state=State.PREPARING)
+            told.update(problem=str(error)[:600])
 
 
 @contextmanager

@@ -68,6 +68,27 @@ def load_update_key(home: Home, zone: Zone) -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(_load(home, _update_file(zone), zone))
 
 
+def has_update_key(home: Home, zone: Zone) -> bool:
+    return home.read_file(_update_file(zone)) is not None
+
+
+def keep_update_key(home: Home, zone: Zone, raw: bytes, *, public: bytes) -> None:
+    """
+    Store the update key that another server handed over.
+
+    Raises KeyUnavailable if it is not the one whose `public` half every device has pinned.
+    """
+    key = Ed25519PrivateKey.from_private_bytes(raw)
+    if key.public_key().public_bytes_raw() != public:
+        raise KeyUnavailable("What was handed over is not the update key of this zone.")
+    _store(home, _update_file(zone), raw, zone)
+
+
+def destroy_update_key(home: Home, zone: Zone) -> None:
+    """Remove the update key from a server that does not sign for the zone any more."""
+    home.remove_file(_update_file(zone))
+
+
 def join_token(home: Home, guid: UUID) -> str:
     """
     Return the one-time token `guid`: HMAC-SHA256 of its id under the key-encryption key.

@@ -8,12 +8,16 @@ from django.db.models import QuerySet
 
 from certificates import due
 from certificates.models import (
+    CertificateAuthority,
     HomeTrust,
     JoinRequest,
+    LinkRequest,
     Operation,
+    SealedTransfer,
     ServerCertificate,
     ServerProgress,
 )
+from certificates.models.authority import State
 from devices.models import Device
 from systemupdates.models import Replication
 from zcc.ground.claims import Claimable
@@ -33,10 +37,12 @@ def _claimed_by(server: Device) -> "list[QuerySet[Claimable]]":
         HomeTrust.objects.filter(device=server),
         Replication.objects.filter(server=server),
         Operation.objects.filter(initiating_server=server),
+        LinkRequest.objects.filter(authority__server=server),
+        SealedTransfer.objects.filter(sender=server),
     ]
+    signs = CertificateAuthority.objects.filter(zone=server.zone, server=server)
+    if signs.filter(state__in=[State.ACTIVE, State.FUTURE]).exists():
+        found.append(ServerCertificate.objects.filter(device__zone=server.zone))
     if due.signing_server(server.zone) == server:
-        found += [
-            ServerCertificate.objects.filter(device__zone=server.zone),
-            JoinRequest.objects.filter(token__zone=server.zone),
-        ]
+        found.append(JoinRequest.objects.filter(token__zone=server.zone))
     return found

@@ -19,13 +19,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from agent.home import Home
 from certificates import trust
 from certificates.models import CertificateAuthority, LinkCertificate, Operation
+from certificates.models.authority import distinct
 
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a ZIP can hold
 
 
 def build(operation: Operation, new_ca: CertificateAuthority, *, agent_pyz: bytes) -> bytes:
     """Return the package as bytes."""
-    anchors = [*CertificateAuthority.objects.filter(zone=operation.zone).trusted(), new_ca]
+    trusted = CertificateAuthority.objects.filter(zone=operation.zone).trusted()
+    anchors = distinct([*trusted, new_ca])
     links = LinkCertificate.objects.filter(certified=new_ca).order_by("pk")
     members = {
         "anchors.pem": "".join(trust.anchor_pem(anchor) for anchor in anchors).encode(),

@@ -1,5 +1,5 @@
 """
-What the new CA server does when an operation begins: key, certificate, links, content.
+What the initiating server does when an operation begins: key, certificate, links, content.
 
 Each part is found again by the operation's id if the worker dies after it, so that there is one
 key, one CA and one content item whatever happens in between. The CA's id is the operation's.
@@ -8,18 +8,16 @@ key, one CA and one content item whatever happens in between. The CA's id is the
 from datetime import datetime
 from functools import partial
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from django.db import transaction
 
 from agent.faults import fault_point
 from agent.home import Home
-from certificates import issuing, keys, package
+from certificates import issuing, keys, linking, package, update_key
 from certificates.issuing import HasHold
-from certificates.models import CertificateAuthority, LinkCertificate, Operation
+from certificates.models import CertificateAuthority, Operation, SealedTransfer
 from certificates.models.authority import Kind
-from certificates.models.certificate import Certificate
-from pki import authority as authorities
+from certificates.models.operation import State
+from devices.models import Device
 from pki import keys as pki_keys
 from pki import names
 from systemupdates import actions as updates
@@ -29,18 +27,21 @@ from zcc.ground import claims
 def prepare(
     operation: Operation, *, home: Home, hold: HasHold, agent_pyz: bytes, now: datetime
 ) -> None:
-    """Make everything the operation needs and offer it. Raises KeyUnavailable, OSError."""
-    keys.load_update_key(home, operation.zone)  # nothing is sealed under a wrong encryption key
-    make = partial(_make_key, operation.key_type, hold=hold)
-    key = keys.make_ca_key(home, operation.zone, operation.guid, make)
-    fault_point("ca-key-made")
-    new_ca = _authority(operation, hold=hold, now=now)
-    fault_point("ca-row-made")
-    subject = names.ca_subject(operation.common_name, serial_number=f"G{new_ca.generation}")
-    issuing.sign_root(new_ca, key, subject=subject, years=operation.years, hold=hold, now=now)
-    new_ca.refresh_from_db()
-    make_links(operation, new_ca, key, home=home, hold=hold, now=now)
+    """
+    Make everything the operation needs and offer it, or ask the servers that hold other keys.
+
+    What is asked for comes as rows; then this is called again. Raises KeyUnavailable, OSError.
+    """
+    is_external = operation.is_to_external
+    new_ca = _external(operation) if is_external else _internal(operation, home, hold, now)
+    if new_ca is None:
+        claims.release(operation)  # the update key is on its way
+        return
+    linking.make(operation, new_ca, home=home, hold=hold, now=now)
     fault_point("links-made")
+    if operation.link_requests.exists():
+        claims.release(operation)
+        return
     content = package.build(operation, new_ca, agent_pyz=agent_pyz)
     sha256 = package.store(home, content)
     fault_point("content-stored")
@@ -49,6 +50,39 @@ def prepare(
         if claims.release(operation):
             updates.start_replication(operation.update, sha256=sha256, size=len(content), now=now)
             operation.mark_prepared(new_ca=new_ca, at=now)
+
+
+def waits_for(operation: Operation) -> list[Device]:
+    """Return the servers that hold keys which the operation needs before it is prepared."""
+    if operation.state != State.PREPARING:
+        return []
+    asked = SealedTransfer.objects.filter(guid=operation.guid, sealed=None).values("sender")
+    signers = operation.link_requests.values("authority__server")
+    servers = Device.objects.filter(pk__in=asked) | Device.objects.filter(pk__in=signers)
+    return list(servers.select_related("heartbeat").order_by("name").distinct())
+
+
+def _external(operation: Operation) -> CertificateAuthority:
+    """The external CA, whose row has been there since the click."""
+    return CertificateAuthority.objects.get(guid=operation.guid)
+
+
+def _internal(
+    operation: Operation, home: Home, hold: HasHold, now: datetime
+) -> CertificateAuthority | None:
+    """Make the new CA on this server; None as long as the update key is not here yet."""
+    hold.check()
+    new_ca = _authority(operation, hold=hold, now=now)
+    fault_point("ca-row-made")
+    if not update_key.bring(operation, home=home):
+        return None
+    make = partial(_make_key, operation.key_type, hold=hold)
+    key = keys.make_ca_key(home, operation.zone, operation.guid, make)
+    fault_point("ca-key-made")
+    subject = names.ca_subject(operation.common_name, serial_number=f"G{new_ca.generation}")
+    issuing.sign_root(new_ca, key, subject=subject, years=operation.years, hold=hold, now=now)
+    new_ca.refresh_from_db()
+    return new_ca
 
 
 def _make_key(key_type: str, *, hold: HasHold) -> pki_keys.PrivateKey:
@@ -74,43 +108,3 @@ def _authority(operation: Operation, *, hold: HasHold, now: datetime) -> Certifi
         },
     )
     return row
-
-
-def make_links(
-    operation: Operation,
-    new_ca: CertificateAuthority,
-    new_key: CertificateIssuerPrivateKeyTypes,
-    *,
-    home: Home,
-    hold: HasHold,
-    now: datetime,
-) -> None:
-    """
-    Let the old and the new CA vouch for each other (RFC 4210, 4.4).
-
-    New-with-old is signed by the oldest CA that is not retired: whoever trusts any, trusts that.
-    """
-    active = operation.old_ca
-    oldest = CertificateAuthority.objects.filter(zone=operation.zone).trusted().first() or active
-    old_key = keys.load_ca_key(home, operation.zone, oldest.guid)
-    _link(new_ca, by=oldest, key=old_key, hold=hold, now=now)
-    _link(active, by=new_ca, key=new_key, hold=hold, now=now)
-
-
-def _link(
-    certified: CertificateAuthority,
-    *,
-    by: CertificateAuthority,
-    key: CertificateIssuerPrivateKeyTypes,
-    hold: HasHold,
-    now: datetime,
-) -> None:
-    if LinkCertificate.objects.filter(certified=certified, authority=by).exists():
-        return
-    plan = authorities.plan_link(certified.x509(), issuer=by.x509(), now=now)
-    link: x509.Certificate = issuing.sign(
-        plan, key, authority=by, purpose="link", hold=hold, now=now
-    )
-    LinkCertificate.objects.get_or_create(
-        certified=certified, authority=by, defaults=Certificate.columns(link)
-    )

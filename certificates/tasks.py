@@ -4,7 +4,16 @@ import logging
 
 from celery import shared_task
 
-from certificates import due, home_trust, initiating_work, joining, leftovers, server_steps
+from certificates import (
+    due,
+    home_trust,
+    initiating_work,
+    joining,
+    leftovers,
+    linking,
+    sealed_transfer,
+    server_steps,
+)
 from certificates.actions import operations, server_certificates
 from certificates.models import (
     HomeTrust,
@@ -60,8 +69,26 @@ def prepare(*, operation_id: int) -> None:
 
 
 @shared_task(ignore_result=True)
+def sign_link(*, request_id: int) -> None:
+    """On the server with the key: let its CA vouch for another."""
+    now = clock.now()
+    request = claims.claim(linking.due(now).filter(pk=request_id), now=now)
+    if request is not None:
+        initiating_work.sign_link(request, home=here.home())
+
+
+@shared_task(ignore_result=True)
+def give_update_key(*, transfer_id: int) -> None:
+    """On the server that holds the update key: seal it for the new CA server."""
+    now = clock.now()
+    transfer = claims.claim(sealed_transfer.due(now).filter(pk=transfer_id), now=now)
+    if transfer is not None:
+        initiating_work.give_update_key(transfer, home=here.home())
+
+
+@shared_task(ignore_result=True)
 def issue(*, certificate_id: int) -> None:
-    """On the CA server: sign one server's request."""
+    """On the server of the CA that is asked: sign one server's request."""
     now = clock.now()
     rows = ServerCertificate.objects.filter(pk=certificate_id).to_be_issued(now)
     row = claims.claim(rows, now=now)

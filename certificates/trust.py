@@ -20,6 +20,7 @@ from django.db import IntegrityError, transaction
 from agent.home import Home
 from certificates import keys
 from certificates.models import CertificateAuthority, Operation, PublishedTrust
+from certificates.models.authority import distinct
 from certificates.models.operation import State
 from devices.models import Zone
 from pki import describe, manifest
@@ -37,10 +38,9 @@ def wanted(zone: Zone) -> dict[str, Any]:
     if operation is not None and operation.is_strict and operation.activated_at is not None:
         anchors = []  # nobody but the new one, from the activation on
     if operation is not None and operation.new_ca is not None:
-        known = {anchor.pk for anchor in anchors}
-        anchors += [ca for ca in [operation.new_ca] if ca.pk not in known]
+        anchors.append(operation.new_ca)
     return {
-        "anchors": [anchor_pem(anchor) for anchor in anchors],
+        "anchors": [anchor_pem(anchor) for anchor in distinct(anchors)],
         "update": _update(operation) if operation is not None else None,
     }
 

@@ -1,11 +1,14 @@
 """CA certificates: self-signed roots, and the links by which one CA vouches for another."""
 
+import ipaddress
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 
+from pki import names
 from pki.issue import (
     BACKDATE,
     Plan,
@@ -60,21 +63,25 @@ def plan_link(
     *,
     issuer: x509.Certificate,
     now: datetime,
+    permitted: Sequence[str] = (),
     serial: int | None = None,
 ) -> Plan:
     """
     Plan the certificate by which the CA `issuer` vouches for the CA `certified`.
 
     It has the subject, public key and key identifier of `certified`, so that it stands in for its
-    self-signed certificate wherever `issuer` is trusted. It is valid while both are.
+    self-signed certificate wherever `issuer` is trusted. It is valid while both are. With
+    `permitted`, DNS names (with all below them) and addresses, it speaks for servers of these names
+    alone: so much is vouched for a CA that is not ours.
 
     Raises ValueError if the two are never valid together after `now`, if one of them is no CA, if
     `issuer` has a path length of 0 and so may certify no CA, or if `now` has no time zone.
 
-    RFC 4210, 4.4 (new-with-old and old-with-new); RFC 5280, 4.2.1.9 (path length).
+    RFC 4210, 4.4 (new-with-old and old-with-new); RFC 5280, 4.2.1.9 (path length) and 4.2.1.10
+    (name constraints).
     """
     now = whole_second(now)
-    _check_may_certify(issuer, certified)
+    check_may_certify(issuer, certified)
     starts = max(now - BACKDATE, certified.not_valid_before_utc, issuer.not_valid_before_utc)
     ends = min(certified.not_valid_after_utc, issuer.not_valid_after_utc)
     if ends <= now:
@@ -91,10 +98,49 @@ def plan_link(
         .not_valid_after(ends)
         .add_extension(authority_key_identifier(issuer), critical=False)
     )
+    if permitted:
+        builder = builder.add_extension(_name_constraints(permitted), critical=True)
     return make_plan(builder, issuer.public_key(), serial=serial)
 
 
-def _check_may_certify(issuer: x509.Certificate, certified: x509.Certificate) -> None:
+def _name_constraints(permitted: Sequence[str]) -> x509.NameConstraints:
+    """
+    Permit these names and addresses, and no others of their kind.
+
+    Nothing is excluded: Java (17) breaks off when it compares an IPv4 address with an excluded
+    range of IPv6.
+    """
+    subtrees: list[x509.GeneralName] = [
+        x509.IPAddress(ipaddress.ip_network(name)) if names.is_ip(name) else x509.DNSName(name)
+        for name in permitted
+    ]
+    return x509.NameConstraints(subtrees, None)
+
+
+def why_no_link(root: x509.Certificate, intermediates: Sequence[x509.Certificate]) -> str | None:
+    """
+    Return why no link can stand in for `root` under these intermediates, None if one can.
+
+    A certificate that names its issuer by issuer and serial number, or by another key identifier
+    than the root's, fits the root's own certificate and no other (RFC 5280, 4.2.1.1).
+    """
+    identifier = key_identifier(root).digest
+    for certificate in intermediates:
+        try:
+            named = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
+        except x509.ExtensionNotFound:
+            continue
+        who = names.display(certificate.subject)
+        if named.value.authority_cert_serial_number is not None:
+            return f"{who} names its issuer by serial number, which only that one certificate has."
+        is_next = certificate.issuer == root.subject
+        if is_next and named.value.key_identifier not in (None, identifier):
+            return f"{who} names its issuer by another key identifier than the root has."
+    return None
+
+
+def check_may_certify(issuer: x509.Certificate, certified: x509.Certificate) -> None:
+    """Raise ValueError with a sentence if one of them is no CA, or `issuer` may certify none."""
     for certificate in (issuer, certified):
         if not _constraints(certificate).ca:
             raise ValueError("One of the two is not a CA, so there can be no link between them.")

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import MD5, SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
@@ -71,7 +72,27 @@ def _load(data: bytes) -> list[x509.Certificate]:
 
 def is_self_signed(certificate: x509.Certificate) -> bool:
     """Say whether the certificate is signed by its own key."""
-    return certificate.subject == certificate.issuer and _is_signed_by(certificate, certificate)
+    if certificate.subject != certificate.issuer:
+        return False
+    return _is_signed_by(certificate, certificate) or _signs_itself_with_sha1(certificate)
+
+
+def _signs_itself_with_sha1(certificate: x509.Certificate) -> bool:
+    """Old roots do, and it proves nothing of them; `verify_directly_issued_by` knows no SHA-1."""
+    try:
+        algorithm, key = certificate.signature_hash_algorithm, certificate.public_key()
+        signed = certificate.signature, certificate.tbs_certificate_bytes
+        if not isinstance(algorithm, SHA1):
+            return False
+        if isinstance(key, rsa.RSAPublicKey):
+            key.verify(*signed, padding.PKCS1v15(), algorithm)
+        elif isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(*signed, ec.ECDSA(algorithm))
+        else:
+            return False
+    except (InvalidSignature, *_UNREADABLE):
+        return False
+    return True
 
 
 def _is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
@@ -84,7 +105,7 @@ def _is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bo
     return True
 
 
-def _check_readable(certificates: Sequence[x509.Certificate]) -> None:
+def check_readable(certificates: Sequence[x509.Certificate]) -> None:
     """Raise ValueError with a sentence if a field that is judged cannot be read."""
     for certificate in certificates:
         for field, read in _FIELDS.items():
@@ -107,7 +128,7 @@ def order(certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
     """
     if not certificates:
         raise ValueError("The file holds no certificate.")
-    _check_readable(certificates)
+    check_readable(certificates)
     unique = list(dict.fromkeys(certificates))
     issuers = {
         issuer
@@ -139,7 +160,7 @@ def _next(
 
 def root_of(chain: Sequence[x509.Certificate]) -> x509.Certificate:
     """Return the root of an ordered chain. Raises ValueError naming the issuer that is missing."""
-    _check_readable(chain[-1:])
+    check_readable(chain[-1:])
     last = chain[-1]
     if not is_self_signed(last):
         raise ValueError(_issuer_is_missing(last))
@@ -163,13 +184,11 @@ def check_server_chain(
     """
     if not (chain and wanted and roots):
         raise ValueError("A chain is judged for at least one name and against at least one root.")
-    _check_readable([*chain, *roots])
+    check_readable([*chain, *roots])
     leaf, *others = chain
     if key is not None and not keys.same_key(leaf, key):
         raise ValueError("The private key does not belong to the server's certificate.")
-    for certificate in chain:
-        _check_strength(certificate, is_root=certificate in roots)
-    _check_times(chain, at)
+    check_worth(chain, at=at, roots=roots)
     for name in wanted:
         try:
             path = _verify(leaf, others, roots=roots, name=name, at=at)
@@ -177,6 +196,22 @@ def check_server_chain(
             raise ValueError(_why_refused(error, chain, roots=roots, name=name)) from error
         _check_strength(path[-1], is_root=True)
         _check_times(path, at)
+
+
+def check_worth(
+    certificates: Sequence[x509.Certificate],
+    *,
+    at: datetime,
+    roots: Sequence[x509.Certificate],
+) -> None:
+    """
+    Raise ValueError with a sentence if a certificate is weak, or not valid at the time `at`.
+
+    A root's own signature proves nothing, so its hash does not count.
+    """
+    for certificate in certificates:
+        _check_strength(certificate, is_root=certificate in roots)
+    _check_times(certificates, at)
 
 
 def _check_strength(certificate: x509.Certificate, *, is_root: bool) -> None:
@@ -232,8 +267,12 @@ def _why_refused(
                 "the one expected. Use a chain that leads to it."
             )
         return _issuer_is_missing(last)
-    reason = str(error).removeprefix("validation failed: ").partition(" (encountered")[0]
-    return f"The chain is not accepted for {name}: {reason}."
+    return f"The chain is not accepted for {name}: {reason_of(error)}."
+
+
+def reason_of(error: VerificationError) -> str:
+    """Return what the verifier found, without what only its authors need."""
+    return str(error).removeprefix("validation failed: ").partition(" (encountered")[0]
 
 
 def _issuer_is_missing(last: x509.Certificate) -> str:

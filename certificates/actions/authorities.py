@@ -1,5 +1,6 @@
 """What is done to the zone's certificate authority: remint it, retire the old one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,12 +33,10 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RemintWishes:
-    """What an administrator asked for in the dialog Remint CA."""
+class Wishes:
+    """What an administrator asks for in every operation that replaces the CA."""
 
-    common_name: str
     key_type: str
-    years: int
     include_additional_dns_names: bool
     activate_at: datetime
     idempotency_key: UUID
@@ -46,29 +45,65 @@ class RemintWishes:
     waive_silent: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class RemintWishes(Wishes):
+    """What an administrator asked for in the dialog Remint CA."""
+
+    common_name: str
+    years: int
+
+
 def remint(ca: CertificateAuthority, wishes: RemintWishes, *, by: Any, now: datetime) -> Operation:
     """
     Start replacing the internal CA `ca` by a new generation on the same server.
 
     The same idempotency key returns the operation it began. Raises OperationInProgress and Refused.
     """
-    if (known := _begun(wishes)) is not None:
+    if (known := begun(wishes.idempotency_key)) is not None:
         return known
-    _check_wishes(ca, wishes, now=now)
-    _check_versions(ca.zone, waive_silent=wishes.waive_silent, now=now)
+    if not ca.is_internal:
+        raise Refused("The active CA is external. Use Change CA to replace or renew it.")
+    check_new_generation(ca, wishes, now=now)
+    assert ca.server is not None  # an internal CA has one: a constraint
+    return begin(ca, wishes, kind=Kind.REMINT_CA, server=ca.server, by=by, now=now)
+
+
+def begin(
+    ca: CertificateAuthority,
+    wishes: Wishes,
+    *,
+    kind: Kind,
+    server: Device,
+    by: Any,
+    now: datetime,
+    also: Callable[[Operation], None] = lambda operation: None,
+    **asked: Any,
+) -> Operation:
+    """
+    Begin an operation that replaces `ca`, with `server` as the initiating one; `also` joins in.
+
+    Raises OperationInProgress and Refused: what holds for every operation is checked here.
+    """
+    check_versions(ca.zone, kind=kind, waive_silent=wishes.waive_silent, now=now)
+    if isinstance(wishes, RemintWishes):
+        name = names.check_common_name(wishes.common_name)
+        asked = {"common_name": name, "years": wishes.years, **asked}
     try:
-        return _create_remint(ca, wishes, by=by, now=now)
+        with transaction.atomic():
+            operation = _create(ca, wishes, asked, kind=kind, server=server, by=by, now=now)
+            also(operation)
+            return operation
     except (IntegrityError, OperationInProgress) as error:
-        if (known := _begun(wishes)) is not None:  # by the same form, at the same moment
+        if (known := begun(wishes.idempotency_key)) is not None:  # by the same form, just now
             return known
         if not Operation.objects.filter(zone=ca.zone).open().exists():
             raise  # what the database refused is something else
         raise OperationInProgress(in_progress(ca.zone)) from error
 
 
-def _begun(wishes: RemintWishes) -> Operation | None:
-    """The operation that this form began already."""
-    return Operation.objects.filter(idempotency_key=wishes.idempotency_key).first()
+def begun(idempotency_key: UUID) -> Operation | None:
+    """Return the operation that this form began already."""
+    return Operation.objects.filter(idempotency_key=idempotency_key).first()
 
 
 def in_progress(zone: Zone) -> str:
@@ -82,38 +117,37 @@ def in_progress(zone: Zone) -> str:
     )
 
 
-@transaction.atomic
-def _create_remint(
-    ca: CertificateAuthority, wishes: RemintWishes, *, by: Any, now: datetime
+def _create(
+    ca: CertificateAuthority,
+    wishes: Wishes,
+    asked: dict[str, Any],
+    *,
+    kind: Kind,
+    server: Device,
+    by: Any,
+    now: datetime,
 ) -> Operation:
     zone = ca.zone
     if Operation.objects.filter(zone=zone).open().exists():
         raise OperationInProgress(in_progress(zone))
     if not CertificateAuthority.objects.filter(pk=ca.pk, state=CAState.ACTIVE).exists():
         raise Refused("Another CA has become the active one. Look at the page again.")
-    assert ca.server is not None  # an internal CA has one: a constraint
-    update = updates.create_update(
-        zone,
-        name=f"Remint CA {now:%Y-%m-%d %H:%M} UTC",
-        initiating_server=ca.server,
-        by=by,
-        now=now,
-    )
+    name = f"{kind.label} {now:%Y-%m-%d %H:%M} UTC"
+    update = updates.create_update(zone, name=name, initiating_server=server, by=by, now=now)
     operation = Operation.objects.create(
         zone=zone,
-        kind=Kind.REMINT_CA,
-        initiating_server=ca.server,
+        kind=kind,
+        initiating_server=server,
         update=update,
         old_ca=ca,
-        common_name=names.check_common_name(wishes.common_name),
         key_type=wishes.key_type,
-        years=wishes.years,
         include_additional_dns_names=wishes.include_additional_dns_names,
         policy=wishes.policy,
         activate_at=wishes.activate_at,
         created_by=by,
         created_at=now,
         idempotency_key=wishes.idempotency_key,
+        **asked,
     )
     operation.events.create(state=operation.state, by=by, at=now)
     servers = Device.objects.filter(zone=zone).active().tls_servers()
@@ -123,23 +157,27 @@ def _create_remint(
     return operation
 
 
-def _check_wishes(ca: CertificateAuthority, wishes: RemintWishes, *, now: datetime) -> None:
-    if not ca.is_internal:
-        raise Refused("The active CA is external. Use Change CA to replace or renew it.")
-    if ca.is_expired(now):
-        raise Refused("The active CA has expired. It can no longer be reminted in advance.")
+def check_new_generation(ca: CertificateAuthority, wishes: RemintWishes, *, now: datetime) -> None:
+    """Raise Refused unless an internal CA can be made as it is wished for."""
+    check_wishes(ca, wishes, now=now)
     try:
         names.check_common_name(wishes.common_name)
     except ValueError as error:
         raise Refused(str(error)) from error
-    if wishes.key_type not in keys.KEY_TYPES:
-        raise Refused(f"There is no key length {wishes.key_type}. Choose one from the list.")
     if not MIN_YEARS <= wishes.years <= MAX_YEARS:
         raise Refused(f"A CA is valid for {MIN_YEARS} to {MAX_YEARS} years, not {wishes.years}.")
-    if wishes.policy not in Policy.values:
-        raise Refused("Choose Overlap or Strict.")
     if reason := why_not_at(ca, wishes.activate_at, years=wishes.years, now=now):
         raise Refused(reason)
+
+
+def check_wishes(ca: CertificateAuthority, wishes: Wishes, *, now: datetime) -> None:
+    """Raise Refused unless the active CA can be replaced now, as far as all wishes have it."""
+    if ca.is_expired(now):
+        raise Refused("The active CA has expired. It can no longer be replaced in advance.")
+    if wishes.key_type not in keys.KEY_TYPES:
+        raise Refused(f"There is no key length {wishes.key_type}. Choose one from the list.")
+    if wishes.policy not in Policy.values:
+        raise Refused("Choose Overlap or Strict.")
 
 
 def why_not_at(
@@ -149,11 +187,13 @@ def why_not_at(
     years: int,
     now: datetime,
     begun: datetime | None = None,
+    root_expires: datetime | None = None,
 ) -> str | None:
     """
     Return why the certificates cannot be activated at that time, None if they can.
 
-    `begun` is when the new CA was made; it is about to be if there is none.
+    `begun` is when the new CA was made; it is about to be if there is none. An external one has
+    been made by others, and ends at `root_expires`.
     """
     earliest = earliest_activation(now)
     if activate_at <= now:
@@ -167,20 +207,38 @@ def why_not_at(
         )
     if ca.expires_at and activate_at >= ca.expires_at:
         return f"The active CA expires before that, on {ca.expires_at:%d %b %Y, %H:%M} UTC."
+    if root_expires is not None:
+        return _why_not_under(root_expires, activate_at)
     if activate_at >= (begun or now) + timedelta(days=365 * years):
         return "The new CA would have expired by then. Choose an earlier time or more years."
     return None
+
+
+def _why_not_under(root_expires: datetime, activate_at: datetime) -> str | None:
+    if activate_at < root_expires:
+        return None
+    on = f"{root_expires:%d %b %Y, %H:%M} UTC"
+    return f"The new root expires before that, on {on}. Choose an earlier time or another root."
+
+
+def why_not_moved_to(operation: Operation, to: datetime, *, now: datetime) -> str | None:
+    """Return why the activation of an operation cannot be moved to that time, None if it can."""
+    made = operation.zone.authorities.filter(guid=operation.guid).first()
+    ends = made.expires_at if made is not None and operation.is_to_external else None
+    begun = operation.created_at
+    years = operation.years
+    return why_not_at(operation.old_ca, to, years=years, now=now, begun=begun, root_expires=ends)
 
 
 def earliest_activation(now: datetime) -> datetime:
     return now + settings.ZCC_CANCEL_CUTOFF + LEAST_TIME_TO_CANCEL
 
 
-def _check_versions(zone: Zone, *, waive_silent: bool, now: datetime) -> None:
+def check_versions(zone: Zone, *, kind: Kind, waive_silent: bool, now: datetime) -> None:
     """ "...ensure that the Primary Servers and the Satellite Servers are at the same version." """
     if differing := differing_versions(zone):
         listed = ", ".join(f"{server.name} has {server.version or 'none'}" for server in differing)
-        raise Refused(f"Remint CA needs the same version on all servers. {listed}.")
+        raise Refused(f"{kind.label} needs the same version on all servers. {listed}.")
     silent = silent_satellites(zone, now=now)
     if silent and not waive_silent:
         listed = ", ".join(server.name for server in silent)

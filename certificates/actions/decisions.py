@@ -32,9 +32,7 @@ def postpone(operation: Operation, *, to: datetime, by: Any, now: datetime) -> N
 
     Raises NotPossibleNow when it is armed already, or for a time at which it cannot activate.
     """
-    if why_not := authorities.why_not_at(
-        operation.old_ca, to, years=operation.years, now=now, begun=operation.created_at
-    ):
+    if why_not := authorities.why_not_moved_to(operation, to, now=now):
         raise NotPossibleNow(why_not)
     note = f"Postponed from {planned_text(operation.activate_at)} to {planned_text(to)}."
     try:

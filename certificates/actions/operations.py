@@ -275,4 +275,5 @@ def finish_cancel(operation: Operation, *, now: datetime) -> None:
         LinkCertificate.objects.filter(certified=new_ca).update(revoked_at=now)
         LinkCertificate.objects.filter(authority=new_ca).update(revoked_at=now)
         new_ca.cancel(key_destroyed_at=now)
+    operation.link_requests.all().delete()
     updates.withdraw(operation.update, by=None, now=now)

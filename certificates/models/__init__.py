@@ -1,6 +1,13 @@
-from certificates.models.authority import CertificateAuthority, IssuedCertificate, LinkCertificate
+from certificates.models.authority import (
+    CertificateAuthority,
+    IssuedCertificate,
+    LinkCertificate,
+    LinkRequest,
+)
+from certificates.models.change_ca_draft import ChangeCADraft
 from certificates.models.joining import JoinRequest, JoinToken
 from certificates.models.operation import Operation, OperationEvent
+from certificates.models.sealed_transfer import SealedTransfer
 from certificates.models.server_certificate import ServerCertificate
 from certificates.models.server_step import ServerProgress
 from certificates.models.sign_off import SignOff
@@ -9,14 +16,17 @@ from certificates.models.updater_tool import UpdaterTool
 
 __all__ = [
     "CertificateAuthority",
+    "ChangeCADraft",
     "HomeTrust",
     "IssuedCertificate",
     "JoinRequest",
     "JoinToken",
     "LinkCertificate",
+    "LinkRequest",
     "Operation",
     "OperationEvent",
     "PublishedTrust",
+    "SealedTransfer",
     "ServerCertificate",
     "ServerProgress",
     "SignOff",

@@ -12,12 +12,14 @@ key of an internal CA is a sealed file in the home of its `server`; there is non
 
 import re
 import uuid
+from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import models
 
 from certificates.models.certificate import Certificate
 from devices.models import Device, Zone
+from zcc.ground.claims import Claimable
 
 
 class Kind(models.TextChoices):
@@ -58,6 +60,10 @@ class CertificateAuthorityQuerySet(models.QuerySet["CertificateAuthority"]):
         """The CAs every device trusts now, oldest first."""
         return self.filter(state__in=TRUSTED_STATES).order_by("generation")
 
+    def internal(self) -> "CertificateAuthorityQuerySet":
+        """Those whose key is in the zone, so that they can vouch for another."""
+        return self.filter(kind=Kind.INTERNAL)
+
 
 class CertificateAuthority(Certificate):
     zone = models.ForeignKey(Zone, models.PROTECT, related_name="authorities")
@@ -67,6 +73,8 @@ class CertificateAuthority(Certificate):
     generation = models.PositiveIntegerField()
     # The Certificate server: whose home holds the CA key, or of an external CA the update key.
     server = models.ForeignKey(Device, models.PROTECT, null=True, related_name="authorities")
+    # Of an external CA: the intermediates uploaded with its root, nearest to it last; PEM.
+    intermediates = models.TextField(blank=True)
     created_at = models.DateTimeField()
     activated_at = models.DateTimeField(null=True)
     retired_at = models.DateTimeField(null=True)
@@ -135,6 +143,11 @@ class CertificateAuthority(Certificate):
             setattr(self, name, value)
 
 
+def distinct(authorities: Iterable[CertificateAuthority]) -> list[CertificateAuthority]:
+    """Return the CAs in their order, each certificate once: an external CA may succeed itself."""
+    return list({authority.sha256: authority for authority in authorities}.values())
+
+
 class IssuedCertificate(models.Model):
     """
     What a CA was about to sign, written before it signed.
@@ -173,6 +186,31 @@ class LinkCertificate(Certificate):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["certified", "authority"], name="one_link_a_pair"),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk} {self.certified_id} by {self.authority_id}"
+
+
+class LinkRequest(Claimable):
+    """
+    A link that an operation needs and that another server must sign: `authority`'s key is there.
+
+    Deleted as soon as the link exists, or the operation is cancelled.
+    """
+
+    operation = models.ForeignKey(
+        "certificates.Operation", models.CASCADE, related_name="link_requests"
+    )
+    certified = models.ForeignKey(CertificateAuthority, models.CASCADE, related_name="+")
+    authority = models.ForeignKey(CertificateAuthority, models.CASCADE, related_name="+")
+    retry_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["certified", "authority"], name="one_link_request_a_pair"
+            ),
         ]
 
     def __str__(self) -> str:

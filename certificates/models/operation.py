@@ -177,6 +177,16 @@ class Operation(Claimable):
         return self.state in LIVE_STATES
 
     @property
+    def is_to_external(self) -> bool:
+        """Whether the new CA is an external one, which makes none of its certificates here."""
+        return bool(self.csr_mode)
+
+    @property
+    def is_same_root(self) -> bool:
+        """Whether an external CA is renewed under the root it has: only servers change."""
+        return self.new_ca is not None and self.new_ca.sha256 == self.old_ca.sha256
+
+    @property
     def is_strict(self) -> bool:
         """Whether nobody trusts the old CA from the activation on, as the manual says."""
         return self.policy == Policy.STRICT

@@ -127,13 +127,13 @@ class Living:
         module, _, name = ring.task.rpartition(".")
         getattr(import_module(module), name)(**ring.ids)
 
-    def replicate_now(self):
+    def replicate_now(self, *, source="ps1"):
         """Let the next round of the schedule be now."""
         operation = Operation.objects.latest("pk")
         for name in SERVERS:
             here.home(name).add_content(
                 operation.update.content_sha256,
-                here.home("ps1").open_content(operation.update.content_sha256),
+                here.home(source).open_content(operation.update.content_sha256),
             )
         operation.update.replications.update(due_at=clock.now())
 

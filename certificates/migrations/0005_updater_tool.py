@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("certificates", "0003_change_ca_fields"),
+        ("certificates", "0004_change_ca"),
     ]
 
     operations = [
