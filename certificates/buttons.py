@@ -62,8 +62,6 @@ def why_not_remint(standing: Standing, user: object) -> str:
         return why_busy(standing.open_operation)
     if not access.has(user, "manage_certificates"):
         return NO_RIGHT
-    if standing.authority is not None and standing.authority.is_expired(standing.now):
-        return "The active CA has expired. It can no longer be reminted in advance."
     return ""
 
 

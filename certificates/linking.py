@@ -30,7 +30,13 @@ class Pair(NamedTuple):
 
 
 def wanted(operation: Operation, new_ca: CertificateAuthority) -> list[Pair]:
-    """Return the links that carry devices over from the old CA to the new one, and back."""
+    """
+    Return the links that carry devices over from the old CA to the new one, and back.
+
+    A CA that has expired vouches for nobody.
+    """
+    if operation.is_immediate:
+        return []
     oldest, active = links.oldest_signer(operation.zone), operation.old_ca
     if new_ca.is_internal:
         forward = [Pair(new_ca, oldest)] if oldest is not None else []

@@ -21,7 +21,7 @@ from pki import names
 
 def for_leaf_of(authority: CertificateAuthority) -> bytes | None:
     """Return the link, as PEM, for servers that show a certificate of this CA; None: no link."""
-    trusted = CertificateAuthority.objects.filter(zone=authority.zone_id).trusted().internal()
+    trusted = CertificateAuthority.objects.filter(zone=authority.zone_id).trusted().vouching()
     oldest = trusted.exclude(pk=authority.pk).first()
     return None if oldest is None else _newest(certified=authority.pk, by=oldest.pk)
 
@@ -40,7 +40,7 @@ def bridge(operation: Operation) -> bytes | None:
 
 def oldest_signer(zone: Zone) -> CertificateAuthority | None:
     """Return who vouches for a new CA: the oldest trusted one with a key, None without any."""
-    return CertificateAuthority.objects.filter(zone=zone).trusted().internal().first()
+    return CertificateAuthority.objects.filter(zone=zone).trusted().vouching().first()
 
 
 def why_none(

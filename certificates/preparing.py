@@ -50,6 +50,9 @@ def prepare(
         if claims.release(operation):
             updates.start_replication(operation.update, sha256=sha256, size=len(content), now=now)
             operation.mark_prepared(new_ca=new_ca, at=now)
+            if operation.is_immediate:
+                operation.old_ca.supersede()
+                new_ca.activate(at=now)
 
 
 def waits_for(operation: Operation) -> list[Device]:

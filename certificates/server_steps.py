@@ -16,6 +16,7 @@ from certificates import home_trust, issuing, links, setup_page, trust, wire
 from certificates.actions import server_certificates
 from certificates.models import Operation, ServerCertificate, ServerProgress
 from certificates.models import server_certificate as certificates
+from certificates.models.authority import State as CAState
 from certificates.models.server_step import Step
 from pki import csr, keys
 from systemupdates import actions as updates
@@ -37,7 +38,7 @@ def due_step(row: ServerProgress) -> Step | None:
     operation = row.operation
     future = _certificate(row)
     update_row = operation.update.device_updates.filter(device=row.device).first()
-    released = (
+    released = operation.is_immediate or (
         update_row is not None and update_row.is_released and update_row.state not in _AT_REST
     )
     step = row.next_step(
@@ -46,7 +47,11 @@ def due_step(row: ServerProgress) -> Step | None:
         is_released=released,
         is_switched=operation.activated_at is not None,
     )
-    return None if step == Step.ARM and go_ahead(operation) is None else step
+    if step == Step.ARM and go_ahead(operation) is None:
+        return None
+    if step == Step.RETIRE and operation.old_ca.state == CAState.SUPERSEDED:
+        return None  # completed, and the old chain is still shown to those that need rescue
+    return step
 
 
 # A failed or ignored update waits for Redeploy; a completed one has nothing to stage.
@@ -95,14 +100,8 @@ def _request(row: ServerProgress, home: Home) -> None:
 
 def _stage(row: ServerProgress, home: Home) -> None:
     operation, device = row.operation, row.device
-    _report(row, device_updates.State.DOWNLOADING)
-    try:
-        sources = updates.sources(operation.update, device=device)
-        replication.bring(operation.update, home=home, sources=sources)
-    except replication.NoSource as error:
-        _report(row, device_updates.State.FAILED, reason=f"No content: {error}")
-        raise
-    _report(row, device_updates.State.UPDATING)
+    if not operation.is_immediate:  # otherwise the content comes by its own schedule, later
+        _bring_content(row, home)
     certificate = _certificate(row)
     if certificate is None or operation.new_ca is None:
         raise StepFailed("The future certificate of this server does not exist yet.")
@@ -118,6 +117,17 @@ def _stage(row: ServerProgress, home: Home) -> None:
     with transaction.atomic():
         _report(row, device_updates.State.PENDING)
         _done(row, staged_at=now)
+
+
+def _bring_content(row: ServerProgress, home: Home) -> None:
+    _report(row, device_updates.State.DOWNLOADING)
+    try:
+        sources = updates.sources(row.operation.update, device=row.device)
+        replication.bring(row.operation.update, home=home, sources=sources)
+    except replication.NoSource as error:
+        _report(row, device_updates.State.FAILED, reason=f"No content: {error}")
+        raise
+    _report(row, device_updates.State.UPDATING)
 
 
 def _arm(row: ServerProgress, home: Home) -> None:

@@ -84,7 +84,8 @@ def begin(
 
     Raises OperationInProgress and Refused: what holds for every operation is checked here.
     """
-    check_versions(ca.zone, kind=kind, waive_silent=wishes.waive_silent, now=now)
+    waive_silent = wishes.waive_silent or ca.is_expired(now)  # then nobody can be in contact
+    check_versions(ca.zone, kind=kind, waive_silent=waive_silent, now=now)
     if isinstance(wishes, RemintWishes):
         name = names.check_common_name(wishes.common_name)
         asked = {"common_name": name, "years": wishes.years, **asked}
@@ -134,6 +135,7 @@ def _create(
         raise Refused("Another CA has become the active one. Look at the page again.")
     name = f"{kind.label} {now:%Y-%m-%d %H:%M} UTC"
     update = updates.create_update(zone, name=name, initiating_server=server, by=by, now=now)
+    is_immediate = ca.is_expired(now)
     operation = Operation.objects.create(
         zone=zone,
         kind=kind,
@@ -142,8 +144,9 @@ def _create(
         old_ca=ca,
         key_type=wishes.key_type,
         include_additional_dns_names=wishes.include_additional_dns_names,
-        policy=wishes.policy,
-        activate_at=wishes.activate_at,
+        policy=Policy.OVERLAP if is_immediate else wishes.policy,
+        activate_at=now if is_immediate else wishes.activate_at,
+        is_immediate=is_immediate,
         created_by=by,
         created_at=now,
         idempotency_key=wishes.idempotency_key,
@@ -166,14 +169,14 @@ def check_new_generation(ca: CertificateAuthority, wishes: RemintWishes, *, now:
         raise Refused(str(error)) from error
     if not MIN_YEARS <= wishes.years <= MAX_YEARS:
         raise Refused(f"A CA is valid for {MIN_YEARS} to {MAX_YEARS} years, not {wishes.years}.")
+    if ca.is_expired(now):
+        return  # Immediate: there is no time to choose
     if reason := why_not_at(ca, wishes.activate_at, years=wishes.years, now=now):
         raise Refused(reason)
 
 
 def check_wishes(ca: CertificateAuthority, wishes: Wishes, *, now: datetime) -> None:
     """Raise Refused unless the active CA can be replaced now, as far as all wishes have it."""
-    if ca.is_expired(now):
-        raise Refused("The active CA has expired. It can no longer be replaced in advance.")
     if wishes.key_type not in keys.KEY_TYPES:
         raise Refused(f"There is no key length {wishes.key_type}. Choose one from the list.")
     if wishes.policy not in Policy.values:
@@ -208,13 +211,14 @@ def why_not_at(
     if ca.expires_at and activate_at >= ca.expires_at:
         return f"The active CA expires before that, on {ca.expires_at:%d %b %Y, %H:%M} UTC."
     if root_expires is not None:
-        return _why_not_under(root_expires, activate_at)
+        return why_not_under(root_expires, activate_at)
     if activate_at >= (begun or now) + timedelta(days=365 * years):
         return "The new CA would have expired by then. Choose an earlier time or more years."
     return None
 
 
-def _why_not_under(root_expires: datetime, activate_at: datetime) -> str | None:
+def why_not_under(root_expires: datetime, activate_at: datetime) -> str | None:
+    """Return why an external CA will not do at the activation, None if it will."""
     if activate_at < root_expires:
         return None
     on = f"{root_expires:%d %b %Y, %H:%M} UTC"

@@ -77,7 +77,11 @@ def change_to_external(
     _check_external(wishes)
     ends = root.not_valid_after_utc
     at = wishes.activate_at
-    if reason := authorities.why_not_at(ca, at, years=0, now=now, root_expires=ends):
+    if ca.is_expired(now):
+        reason = authorities.why_not_under(ends, now)  # Immediate
+    else:
+        reason = authorities.why_not_at(ca, at, years=0, now=now, root_expires=ends)
+    if reason:
         raise Refused(reason)
     return authorities.begin(
         ca,

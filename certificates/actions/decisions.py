@@ -93,6 +93,8 @@ def why_not_rolled_back(operation: Operation) -> str:
     """Return why the operation cannot be rolled back, nothing if it can."""
     if operation.state in (State.ROLLING_BACK, State.ROLLED_BACK):
         return "The operation is rolled back already."
+    if operation.is_immediate:
+        return "The old CA has expired: there is nothing to go back to."
     if operation.state == State.COMPLETED:
         return "The old CA is retired: there is nothing to go back to."
     if operation.state not in CAN_ROLL_BACK:

@@ -15,6 +15,7 @@ from certificates.models.server_certificate import State as CertificateState
 from certificates.wording import listed
 from devices.models import Device, Zone
 from systemupdates import actions as updates
+from systemupdates.models.device_update import State as DeviceUpdateState
 from zcc.templatetags.numbers import count
 
 
@@ -48,15 +49,23 @@ def advance(operation: Operation, *, now: datetime) -> bool:
 def _assign_or_hold(operation: Operation, *, now: datetime) -> bool:
     if not updates.is_replicated(operation.update):
         return _hold_if_late(operation, now=now)
-    with transaction.atomic():
-        updates.assign(operation.update, by=None, now=now)
-        operation.mark_assigned(by=None, at=now)
+    _assign(operation, by=None, now=now)
     return True
+
+
+@transaction.atomic
+def _assign(operation: Operation, *, by: Any, now: datetime) -> None:
+    """Assign the update; of an Immediate operation servers that have switched have done it."""
+    updates.assign(operation.update, by=by, now=now)
+    operation.mark_assigned(by=by, at=now)
+    switched = operation.servers.exclude(activated_at=None).values("device")
+    rows = operation.update.device_updates.filter(device__in=switched)
+    rows.move(to=DeviceUpdateState.COMPLETED, by=None, at=now)
 
 
 def _hold_if_late(operation: Operation, *, now: datetime) -> bool:
     """An update that is not assigned when it should be armed holds the operation."""
-    if now < operation.cutoff_at:
+    if operation.is_immediate or now < operation.cutoff_at:
         return False
     missing = ", ".join(server.name for server in updates.servers_without_content(operation.update))
     because = f"{missing} has not received the content" if missing else "it is not ready"
@@ -70,6 +79,9 @@ def _hold(operation: Operation, reason: str, *, now: datetime) -> bool:
 
 
 def _arm(operation: Operation, *, now: datetime) -> bool:
+    if operation.is_immediate:
+        operation.complete(by=None, at=now)
+        return True
     if now < operation.cutoff_at:
         return False
     if reason := why_not_armed(operation, now=now):
@@ -135,7 +147,7 @@ def _finish_activation(operation: Operation, *, now: datetime) -> bool:
         return False
     with transaction.atomic():
         operation.finish_activation(at=now)
-        if operation.is_strict:
+        if operation.is_strict and not operation.is_immediate:
             for ca in operation.zone.authorities.filter(state=CAState.SUPERSEDED):
                 ca.retire(at=now)
     return True
@@ -173,8 +185,7 @@ def assign_now(operation: Operation, *, by: Any, now: datetime) -> None:
     Raises NotPossibleNow when it is assigned already, not made yet, or cancelled.
     """
     try:
-        updates.assign(operation.update, by=by, now=now)
-        operation.mark_assigned(by=by, at=now)
+        _assign(operation, by=by, now=now)
     except (updates.NotPossibleNow, IllegalTransition) as error:
         raise NotPossibleNow(str(error)) from error
 
@@ -207,6 +218,8 @@ def why_not_cancelled(operation: Operation, *, now: datetime) -> str:
     if operation.state == State.FAILED:
         return "The operation could not begin. There is nothing to cancel."
     if operation.state in (State.OVERLAP, State.COMPLETED, State.ACTIVATING):
+        return "The new CA is active. The operation can no longer be canceled."
+    if operation.is_immediate:
         return "The new CA is active. The operation can no longer be canceled."
     minutes = settings.ZCC_CANCEL_CUTOFF.total_seconds() / 60
     return (

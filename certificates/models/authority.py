@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import models
+from django.db.models.functions import Now
 
 from certificates.models.certificate import Certificate
 from devices.models import Device, Zone
@@ -60,9 +61,9 @@ class CertificateAuthorityQuerySet(models.QuerySet["CertificateAuthority"]):
         """The CAs every device trusts now, oldest first."""
         return self.filter(state__in=TRUSTED_STATES).order_by("generation")
 
-    def internal(self) -> "CertificateAuthorityQuerySet":
-        """Those whose key is in the zone, so that they can vouch for another."""
-        return self.filter(kind=Kind.INTERNAL)
+    def vouching(self) -> "CertificateAuthorityQuerySet":
+        """Those that can vouch for another: their key is in the zone, and they have not expired."""
+        return self.filter(kind=Kind.INTERNAL, expires_at__gt=Now())
 
 
 class CertificateAuthority(Certificate):

@@ -9,6 +9,9 @@ An operation replaces the zone's certificate authority, over hours or days.
       FAILED         CANCELLED, CANCEL_FAILED                v
                                                     ROLLING_BACK -> ROLLED_BACK
 
+Immediate, when the old CA has expired: PREPARING -> ACTIVATING -> REPLICATING -> ASSIGNED ->
+COMPLETED. The servers switch first, through their queues; no device could be told before.
+
 Nothing but _move() writes Operation.state. *Open* ends at the switch: in OVERLAP both CAs are
 trusted, and another operation may begin. Held is not a state but a reason: what keeps an operation
 from being armed when its time has come.
@@ -71,11 +74,11 @@ class State(models.TextChoices):
 
 
 TRANSITIONS: dict[str, set[str]] = {
-    State.PREPARING: {State.REPLICATING, State.CANCELLING, State.FAILED},
+    State.PREPARING: {State.REPLICATING, State.ACTIVATING, State.CANCELLING, State.FAILED},
     State.REPLICATING: {State.ASSIGNED, State.CANCELLING},
-    State.ASSIGNED: {State.ARMED, State.CANCELLING},
+    State.ASSIGNED: {State.ARMED, State.COMPLETED, State.CANCELLING},
     State.ARMED: {State.ACTIVATING},
-    State.ACTIVATING: {State.OVERLAP, State.COMPLETED, State.ROLLING_BACK},
+    State.ACTIVATING: {State.OVERLAP, State.COMPLETED, State.REPLICATING, State.ROLLING_BACK},
     State.OVERLAP: {State.COMPLETED, State.ROLLING_BACK},
     State.ROLLING_BACK: {State.ROLLED_BACK},
     State.CANCELLING: {State.CANCELLED, State.CANCEL_FAILED},
@@ -133,6 +136,8 @@ class Operation(Claimable):
         max_length=5, choices=WithoutCertificate, default=WithoutCertificate.HOLD
     )
     activate_at = models.DateTimeField()
+    # The old CA had expired when it began: there is no date to wait for.
+    is_immediate = models.BooleanField(default=False)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     created_at = models.DateTimeField()
     # The same form sent twice makes one operation.
@@ -208,13 +213,18 @@ class Operation(Claimable):
         """
         if self.state == State.CANCEL_FAILED:
             return True
+        if self.is_immediate:
+            return self.state == State.PREPARING
         return self.state in CANCELLABLE_STATES and (now < self.cutoff_at or self.is_held)
 
     # Verbs
 
     def mark_prepared(self, *, new_ca: CertificateAuthority, at: datetime) -> None:
         """The CA server has the new key, the new CA and the content of the update."""
-        self._move(State.REPLICATING, by=None, at=at, new_ca=new_ca, problem="")
+        if self.is_immediate:
+            self._move(State.ACTIVATING, by=None, at=at, new_ca=new_ca, activated_at=at, problem="")
+        else:
+            self._move(State.REPLICATING, by=None, at=at, new_ca=new_ca, problem="")
 
     def mark_assigned(self, *, by: Any, at: datetime) -> None:
         self._move(State.ASSIGNED, by=by, at=at, held_reason="")
@@ -235,8 +245,9 @@ class Operation(Claimable):
         self._move(State.ACTIVATING, by=None, at=at, activated_at=at)
 
     def finish_activation(self, *, at: datetime) -> None:
-        """The overlap begins; Strict has none."""
-        self._move(State.COMPLETED if self.is_strict else State.OVERLAP, by=None, at=at)
+        """The overlap begins; Strict has none, and of an expired CA there is none either."""
+        following = State.COMPLETED if self.is_strict else State.OVERLAP
+        self._move(State.REPLICATING if self.is_immediate else following, by=None, at=at)
 
     def complete(self, *, by: Any, at: datetime) -> None:
         """The old CA is retired."""

@@ -55,8 +55,8 @@ class Living:
         self.run()
         os.environ[here.VARIABLE] = "ps1"
 
-    def join(self, server):
-        now, ca_home, home = clock.now(), here.home("ps1"), here.home(server.name)
+    def join(self, server, *, now=None):
+        now, ca_home, home = now or clock.now(), here.home("ps1"), here.home(server.name)
         token = joining.create_token(self.zone, home=ca_home, now=now)
         asked = joining.ask(token, server, home=home, now=now)
         request = claims.claim(JoinRequest.objects.filter(pk=asked.pk), now=now)
