@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from agent import loop, running, serve, trust, updater
+from agent import loop, pem, running, serve, system_trust, trust, updater
 from agent.client import NoAnswer, Refused
 from agent.device import Device, can_authenticate
 from agent.enrol import (
@@ -31,10 +31,22 @@ from agent.loop import Bell, Loop, log
 from agent.manifest import ManifestError
 from agent.running import AlreadyRunning, only_one
 from agent.state import Identity, NotEnrolled, State
+from agent.system_trust import NoStore, StoreError
 from agent.updater import NotProven
 
 ROLES = ("content", "authentication")
 ENROL_AGAIN = 2.0  # seconds
+
+# Whose text says what is wrong, and what to do.
+FOR_THE_USER = (
+    EnrolmentError,
+    HomeError,
+    ManifestError,
+    AlreadyRunning,
+    NotProven,
+    NoStore,
+    StoreError,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,7 +64,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(error, 5)
     except NotEnrolled as error:
         return _complain(error, 6)
-    except (EnrolmentError, HomeError, ManifestError, AlreadyRunning, NotProven) as error:
+    except (
+        EnrolmentError,
+        HomeError,
+        ManifestError,
+        AlreadyRunning,
+        NotProven,
+        NoStore,
+        StoreError,
+    ) as error:
         return _complain(error, 1)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
@@ -119,6 +139,16 @@ def refresh_command(options: argparse.Namespace) -> int:
 def rescue_command(options: argparse.Namespace) -> int:
     """Check a downloaded Certificate Updater Tool with the pinned key, and do what it is for."""
     return updater.run(updater.read_file(options.file), options, say=print)
+
+
+def system_trust_command(options: argparse.Namespace) -> int:
+    """Keep the zone's CAs in the trust store of the operating system, or take them out."""
+    home = _home(options)
+    anchors = pem.split(trust.current(home))
+    store = system_trust.of_this_system()
+    system_trust.switch(home.path, options.switch == "on", anchors, log, store=store)
+    print(f"The zone's CAs are {'in' if options.switch == 'on' else 'not in'} {store.folder}.")
+    return 0
 
 
 def status_command(options: argparse.Namespace) -> int:
@@ -193,6 +223,8 @@ def _parser() -> argparse.ArgumentParser:
     rescuing.add_argument("file", help="the downloaded tool; nothing of it is run")
     updater.add_arguments(rescuing)
     _command(commands, "status", status_command)
+    trusting = _command(commands, "system-trust", system_trust_command)
+    trusting.add_argument("switch", choices=("on", "off"))
     return parser
 
 

@@ -13,7 +13,18 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from agent import VERSION, client, manifest, pages, pem, proof, replication, trust
+from agent import (
+    VERSION,
+    client,
+    hooks,
+    manifest,
+    pages,
+    pem,
+    proof,
+    replication,
+    system_trust,
+    trust,
+)
 from agent.client import NoAnswer, Untrusted
 from agent.content import ContentError
 from agent.home import Home
@@ -241,6 +252,7 @@ class Device:
     def _activate(self, update: Update, now: datetime) -> bool:
         if self.home.activate(update.operation):
             self.log("The new server certificate is in use.")
+            hooks.run(self.home.path, "certificate", self.log)
         return True
 
     def _start(self, update: Update, now: datetime) -> bool:
@@ -314,6 +326,8 @@ class Device:
 
         if trust.replace(self.home, self.manifest.anchors, probe):
             self.log(f"Trusts {_summary(self.manifest)}.")
+            system_trust.follow(self.home.path, self.manifest.anchors, self.log)
+            hooks.run(self.home.path, "trust", self.log)
 
     def _close(self, now: datetime) -> None:
         """The update is gone: retired, then the new CA stayed, or cancelled."""

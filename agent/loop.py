@@ -15,7 +15,7 @@ import threading
 import time
 from datetime import datetime, timezone
 
-from agent import plan
+from agent import hooks, plan
 from agent.client import NoAnswer, Refused
 from agent.device import Device
 from agent.home import GoAhead, HomeError
@@ -153,4 +153,5 @@ class Loop:
     def _switch(self, go_ahead: GoAhead) -> None:
         if self.device.home.activate(go_ahead.operation):
             log("The new server certificate is in use.")
+            hooks.run(self.device.home.path, "certificate", log)
         self.bell.ring()
