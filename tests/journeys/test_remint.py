@@ -10,7 +10,7 @@ from itertools import groupby
 
 import pytest
 
-from tests.journeys import clients
+from tests.journeys import clients, secrets
 from tests.journeys.certificates import authorities, issued, leaf, link, openssl_refuses
 from tests.journeys.prober import Prober
 
@@ -31,6 +31,7 @@ class Story:
     activate_at: float = 0.0
     everyone_armed_at: float = 0.0
     events: list = field(default_factory=list)
+    secrets: dict = field(default_factory=dict)
 
 
 def places(zone):
@@ -90,6 +91,7 @@ def _until_armed(told, zone, prober, old):
     zone.wait(lambda: zone.steps(told.operation, "armed_at") == everyone, 12, "all to be armed")
     told.homes["armed"] = {n: files_in(home_of(zone, n) / "remint-repo") for n in TLS_SERVERS}
     told.everyone_armed_at = time.time()
+    told.secrets = secrets.private_keys(zone)
     prober.trusting("new", new)
     look(told, zone, "armed", prober.trust, "old", "new")
 
@@ -226,6 +228,23 @@ def test_history_has_one_event_for_each_transition(story, zone):
         *((state, None) for state in by_software),
         ("completed", admin),
     ]
+
+
+def test_no_private_key_is_seen_outside_the_homes(story, zone):
+    ca_keys = [name for name in story.secrets if name.endswith(".key")]
+
+    assert (len(ca_keys), len(story.secrets)) == (2, 2 + 2 + 2 * len(TLS_SERVERS))
+    assert secrets.seen(zone, story.secrets) == []
+
+
+def test_the_search_would_find_a_key(story, zone):
+    (secret,) = story.secrets["update key"]
+    written = zone.home / "logs" / "leak.log"
+    for form in secrets.forms(secret):
+        written.write_bytes(b"noise " + form + b" noise")
+
+        assert secrets.seen(zone, story.secrets) == [("update key", "logs/leak.log")]
+    written.unlink()
 
 
 def test_nothing_was_complained_of(story, zone):

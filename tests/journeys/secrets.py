@@ -1,0 +1,87 @@
+"""Looks for the private keys of a running zone, in every form, wherever they must not be."""
+
+import base64
+import json
+from types import SimpleNamespace
+from uuid import UUID
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from agent.home import Home
+from certificates import keys
+from pki import keys as pki_keys
+from tests.journeys.zone import PASSWORD, SERVERS
+
+PEM_FILES = ("security/server.pem", "previous/rescue.pem", "remint-repo/canary.pem")
+
+
+def private_keys(zone):
+    """Return the private numbers of every key in every home, as bytes, by where they are."""
+    found = {}
+    for name in (*SERVERS, *zone.devices):
+        folder = zone.server_home(name) if name in SERVERS else zone.device_home(name)
+        for file in PEM_FILES:
+            if (folder / file).exists():
+                found[f"{name}/{file}"] = numbers(pki_keys.load((folder / file).read_bytes()))
+    return found | _of_the_ca(zone)
+
+
+def _of_the_ca(zone):
+    """The CA keys and the update key, opened with the key-encryption key of their server."""
+    home = Home(zone.server_home("ps1"))
+    row = SimpleNamespace(guid=UUID(str(zone.one("SELECT guid FROM devices_zone"))))
+    found = {"update key": numbers(keys.load_update_key(home, row))}
+    for path in (home.path / "ca").glob("????????-*.key"):
+        found[path.name] = numbers(keys.load_ca_key(home, row, UUID(path.stem)))
+    found["key-encryption key"] = [home.read_file(keys.KEK_FILE)]
+    return found
+
+
+def numbers(key):
+    """Return what must not be seen of a private key: big-endian, without leading zeros."""
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return [key.private_bytes_raw()]
+    private = key.private_numbers()
+    if isinstance(key, rsa.RSAPrivateKey):
+        return [_bytes(private.d), _bytes(private.p), _bytes(private.q)]
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return [_bytes(private.private_value)]
+
+
+def _bytes(number):
+    return number.to_bytes((number.bit_length() + 7) // 8, "big")
+
+
+def forms(secret):
+    """Return the secret as it might be written: raw, hex, and Base64 at each of three offsets."""
+    texts = [secret.hex().encode(), secret.hex().upper().encode()]
+    for offset in range(3):
+        whole = base64.b64encode(bytes(offset) + secret)
+        texts.append(whole[4 if offset else 0 : -4])  # without what neighbours have a part in
+    return [secret, *texts]
+
+
+def places(zone):
+    """Yield every place outside the homes that was written: database, broker, logs, by name."""
+    for path in [*zone.home.glob("*"), *zone.home.glob("logs/*"), *zone.home.rglob("valkey/**/*")]:
+        if path.is_file() and path.name != "welcome.json":  # that is for the one who set it up
+            yield str(path.relative_to(zone.home)), path.read_bytes()
+    for table in zone.database.tables():
+        for row in zone.rows(f'SELECT * FROM "{table}"'):
+            for value in row:
+                yield table, _flat(value)
+
+
+def _flat(value):
+    if isinstance(value, bytes | memoryview):
+        return bytes(value)
+    return (value if isinstance(value, str) else json.dumps(value, default=str)).encode()
+
+
+def seen(zone, secrets):
+    """Return where a secret, given by its name, was found outside the homes."""
+    needles = [(name, form) for name, found in secrets.items() for s in found for form in forms(s)]
+    needles.append(("password", PASSWORD.encode()))
+    return sorted(
+        {(name, place) for place, data in places(zone) for name, form in needles if form in data}
+    )
