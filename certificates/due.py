@@ -16,6 +16,7 @@ from certificates.actions import operations, server_certificates
 from certificates.models import (
     CertificateAuthority,
     JoinRequest,
+    KeyEnd,
     Operation,
     ServerCertificate,
     ServerProgress,
@@ -39,6 +40,7 @@ def rings(zone: Zone, *, now: datetime) -> Iterator[Ring]:
     alive = {server.pk: server for server in Device.objects.filter(zone=zone).active().alive(now)}
     yield from _content(alive, now=now)
     yield from _server_steps(zone, alive, now=now)
+    yield from _key_ends(alive, now=now)
     for server in home_trust.behind(zone, alive):
         yield Ring("certificates.tasks.follow_trust", server.queue, {"device_id": server.pk})
     signing = signing_server(zone)
@@ -83,6 +85,13 @@ def _server_steps(zone: Zone, alive: dict[int, Device], *, now: datetime) -> Ite
         if server_steps.due_step(row) is not None:
             queue = alive[row.device_id].queue
             yield Ring("certificates.tasks.server_step", queue, {"progress_id": row.pk})
+
+
+def _key_ends(alive: dict[int, Device], *, now: datetime) -> Iterator[Ring]:
+    """Keys of retired CAs that no living certificate needs any more."""
+    rows = KeyEnd.objects.due(now).filter(authority__server__in=alive)
+    for pk, server in rows.values_list("pk", "authority__server"):
+        yield Ring("certificates.tasks.destroy_key", alive[server].queue, {"key_end_id": pk})
 
 
 def _signing(zone: Zone, queue: str, *, now: datetime) -> Iterator[Ring]:

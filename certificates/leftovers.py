@@ -10,6 +10,7 @@ from certificates import due
 from certificates.models import (
     HomeTrust,
     JoinRequest,
+    KeyEnd,
     Operation,
     ServerCertificate,
     ServerProgress,
@@ -33,6 +34,7 @@ def _claimed_by(server: Device) -> "list[QuerySet[Claimable]]":
         HomeTrust.objects.filter(device=server),
         Replication.objects.filter(server=server),
         Operation.objects.filter(initiating_server=server),
+        KeyEnd.objects.filter(authority__server=server),
     ]
     if due.signing_server(server.zone) == server:
         found += [

@@ -88,13 +88,14 @@ def make_links(
     """
     Let the old and the new CA vouch for each other (RFC 4210, 4.4).
 
-    New-with-old is signed by the oldest CA that is not retired: whoever trusts any, trusts that.
+    New-with-old is signed by every CA that is not retired. Only the oldest one's link is sent, but
+    when that is retired the next oldest takes over, and nothing has to be signed in that moment.
     """
-    active = operation.old_ca
-    oldest = CertificateAuthority.objects.filter(zone=operation.zone).trusted().first() or active
-    old_key = keys.load_ca_key(home, operation.zone, oldest.guid)
-    _link(new_ca, by=oldest, key=old_key, hold=hold, now=now)
-    _link(active, by=new_ca, key=new_key, hold=hold, now=now)
+    for old_ca in CertificateAuthority.objects.filter(zone=operation.zone).trusted():
+        if old_ca.is_internal and not old_ca.is_expired(now):
+            key = keys.load_ca_key(home, operation.zone, old_ca.guid)
+            _link(new_ca, by=old_ca, key=key, hold=hold, now=now)
+    _link(operation.old_ca, by=new_ca, key=new_key, hold=hold, now=now)
 
 
 def _link(

@@ -4,11 +4,20 @@ import logging
 
 from celery import shared_task
 
-from certificates import due, home_trust, initiating_work, joining, leftovers, server_steps
+from certificates import (
+    due,
+    home_trust,
+    initiating_work,
+    joining,
+    key_ends,
+    leftovers,
+    server_steps,
+)
 from certificates.actions import operations, server_certificates
 from certificates.models import (
     HomeTrust,
     JoinRequest,
+    KeyEnd,
     Operation,
     ServerCertificate,
     ServerProgress,
@@ -104,6 +113,15 @@ def finish_cancel(*, operation_id: int) -> None:
     operation = initiating_work.claim(operation_id, state=State.CANCELLING, now=clock.now())
     if operation is not None:
         initiating_work.finish_cancel(operation, home=here.home())
+
+
+@shared_task(ignore_result=True)
+def destroy_key(*, key_end_id: int) -> None:
+    """On the server with the key of a retired CA: destroy it when nothing it signed lives."""
+    now = clock.now()
+    row = claims.claim(KeyEnd.objects.filter(pk=key_end_id).due(now), now=now)
+    if row is not None:
+        key_ends.carry_out(row, here=Device.objects.here(), home=here.home())
 
 
 @shared_task(ignore_result=True)

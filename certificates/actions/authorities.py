@@ -8,10 +8,10 @@ from uuid import UUID
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
+from certificates.actions import retirements
 from certificates.models import CertificateAuthority, Operation, ServerProgress
 from certificates.models.authority import State as CAState
 from certificates.models.operation import IllegalTransition, Kind, Policy
-from certificates.models.operation import State as OperationState
 from devices.models import Device, Zone
 from pki import keys, names
 from systemupdates import actions as updates
@@ -210,20 +210,15 @@ def silent_satellites(zone: Zone, *, now: datetime) -> list[Device]:
 
 
 @transaction.atomic
-def retire_old_ca(operation: Operation, *, by: Any, now: datetime) -> None:
+def retire_old_ca(operation: Operation, *, by: Any, now: datetime, note: str = "") -> None:
     """
-    End the overlap: no device is to trust the old CA any more, no server sends a link.
+    End the overlap: no device is to trust the old CA any more, nor one before it.
 
     Raises Refused when there is no overlap to end, or another operation is open.
     """
     if Operation.objects.filter(zone=operation.zone).open().exists():
         raise Refused(in_progress(operation.zone))
     try:
-        operation.complete(by=by, at=now)
+        retirements.end_overlap(operation, by=by, note=note, now=now)
     except IllegalTransition as error:
         raise Refused("The old CA is retired already, or not in overlap.") from error
-    earlier = Operation.objects.filter(zone=operation.zone, state=OperationState.OVERLAP)
-    for left_over in earlier:
-        left_over.complete(by=by, at=now)
-    for ca in CertificateAuthority.objects.filter(zone=operation.zone, state=CAState.SUPERSEDED):
-        ca.retire(at=now)

@@ -1,5 +1,6 @@
 from certificates.models.authority import CertificateAuthority, IssuedCertificate, LinkCertificate
 from certificates.models.joining import JoinRequest, JoinToken
+from certificates.models.key_end import KeyEnd
 from certificates.models.operation import Operation, OperationEvent
 from certificates.models.server_certificate import ServerCertificate
 from certificates.models.server_step import ServerProgress
@@ -12,6 +13,7 @@ __all__ = [
     "IssuedCertificate",
     "JoinRequest",
     "JoinToken",
+    "KeyEnd",
     "LinkCertificate",
     "Operation",
     "OperationEvent",

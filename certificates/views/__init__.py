@@ -5,9 +5,15 @@ from certificates.views.certificate_dialogs import download_certificate, view_ce
 from certificates.views.decision_dialogs import postpone, roll_back, sign_off
 from certificates.views.operation_dialogs import assign_now, cancel_operation, clear_failure
 from certificates.views.pages import ca_pane, device, index, operation, operations, servers_pane
+from certificates.views.retirement_dialogs import (
+    authorities,
+    retire_by_itself,
+    retire_rolled_back_ca,
+)
 
 __all__ = [
     "assign_now",
+    "authorities",
     "ca_pane",
     "cancel_operation",
     "clear_failure",
@@ -19,7 +25,9 @@ __all__ = [
     "postpone",
     "remint_ca",
     "remint_ca_time",
+    "retire_by_itself",
     "retire_old_ca",
+    "retire_rolled_back_ca",
     "roll_back",
     "servers_pane",
     "sign_off",
