@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 
 from certificates.actions import retirements
 from certificates.models import CertificateAuthority, Operation, ServerProgress
+from certificates.models.authority import IllegalTransition as CAIllegalTransition
 from certificates.models.authority import State as CAState
 from certificates.models.operation import IllegalTransition, Kind, Policy
 from devices.models import Device, Zone
@@ -220,5 +221,5 @@ def retire_old_ca(operation: Operation, *, by: Any, now: datetime, note: str = "
         raise Refused(in_progress(operation.zone))
     try:
         retirements.end_overlap(operation, by=by, note=note, now=now)
-    except IllegalTransition as error:
+    except (IllegalTransition, CAIllegalTransition) as error:
         raise Refused("The old CA is retired already, or not in overlap.") from error

@@ -169,7 +169,7 @@ def _retire_if_quiet(operation: Operation, *, now: datetime) -> bool:
     if retires_at is None or now < retires_at or retirement.why_it_waits(operation):
         return False
     days = count(operation.retire_after or 0, "day")
-    note = f"By itself: nobody was heard of for {days} who needs the old CA."
+    note = f"By itself: nobody who needs the old CA was heard of for {days}."
     try:
         authorities.retire_old_ca(operation, by=None, note=note, now=now)
     except authorities.Refused:  # a click was first, or another operation has just begun

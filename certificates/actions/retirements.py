@@ -7,6 +7,7 @@ from django.db import transaction
 
 from certificates import key_ends
 from certificates.models import CertificateAuthority, KeyEnd, Operation
+from certificates.models.authority import IllegalTransition as CAIllegalTransition
 from certificates.models.authority import State as CAState
 from certificates.models.operation import IllegalTransition, State
 from zcc.templatetags.numbers import count
@@ -30,7 +31,7 @@ def end_overlap(operation: Operation, *, by: Any, note: str = "", now: datetime)
     """
     Complete the operation and those before it, and retire every CA before its new one.
 
-    For whoever is in a transaction. Raises IllegalTransition when there is no overlap to end.
+    For whoever is in a transaction. Raises IllegalTransition, the operation's or a CA's.
     """
     assert operation.new_ca is not None  # there is one once the operation is prepared: a constraint
     operation.complete(by=by, at=now, note=note)
@@ -61,7 +62,7 @@ def retire_by_itself(operation: Operation, *, after: int | None, by: Any, now: d
     if after is not None and since is not None and since + timedelta(days=after) <= now:
         quiet = count((now - since).days, "day")
         raise Refused(
-            f"Nobody was heard of for {quiet} who needs it. Retire it now, or choose more days."
+            f"Nobody who needs it was heard of for {quiet}. Retire it now, or choose more days."
         )
     days = count(after or 0, "quiet day")
     note = f"By itself after {days}." if after else "By hand only."
@@ -81,7 +82,10 @@ def retire_rolled_back_ca(operation: Operation, *, by: Any, now: datetime) -> No
     if why_not := why_not_rolled_back_ca(operation):
         raise Refused(why_not)
     assert operation.new_ca is not None
-    retire(operation.new_ca, now=now)
+    try:
+        retire(operation.new_ca, now=now)
+    except CAIllegalTransition as error:
+        raise Refused("The rolled-back CA is retired already.") from error
     operation.note(f"CA retired: {operation.new_ca.named}.", by=by, at=now)
 
 
