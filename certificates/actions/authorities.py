@@ -8,6 +8,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
+from agent.manifest import MAX_ANCHORS
 from certificates.actions import retirements
 from certificates.models import CertificateAuthority, Operation, ServerProgress
 from certificates.models.authority import IllegalTransition as CAIllegalTransition
@@ -56,6 +57,7 @@ def remint(ca: CertificateAuthority, wishes: RemintWishes, *, by: Any, now: date
     if (known := _begun(wishes)) is not None:
         return known
     _check_wishes(ca, wishes, now=now)
+    _check_room(ca.zone)
     _check_versions(ca.zone, waive_silent=wishes.waive_silent, now=now)
     try:
         return _create_remint(ca, wishes, by=by, now=now)
@@ -175,6 +177,13 @@ def why_not_at(
 
 def earliest_activation(now: datetime) -> datetime:
     return now + settings.ZCC_CANCEL_CUTOFF + LEAST_TIME_TO_CANCEL
+
+
+def _check_room(zone: Zone) -> None:
+    if CertificateAuthority.objects.filter(zone=zone).trusted().count() >= MAX_ANCHORS:
+        raise Refused(
+            f"{MAX_ANCHORS} CAs are trusted, and a device holds no more. Retire an old one first."
+        )
 
 
 def _check_versions(zone: Zone, *, waive_silent: bool, now: datetime) -> None:
