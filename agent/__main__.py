@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from agent import loop, plan, serve, trust
+from agent import evidence, evidence_pack, loop, plan, serve, trust
 from agent.client import NoAnswer, Refused
 from agent.device import Device, can_authenticate
 from agent.enrol import (
@@ -29,6 +29,7 @@ from agent.enrol import (
     enrol_pending,
     pending,
 )
+from agent.evidence_pack import EvidenceError
 from agent.home import Home, HomeError
 from agent.loop import Bell, Loop, log
 from agent.manifest import ManifestError
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(error, 5)
     except NotEnrolled as error:
         return _complain(error, 6)
-    except (EnrolmentError, HomeError, ManifestError, AlreadyRunning) as error:
+    except (EnrolmentError, EvidenceError, HomeError, ManifestError, AlreadyRunning) as error:
         return _complain(error, 1)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
@@ -136,12 +137,42 @@ def refresh_command(options: argparse.Namespace) -> int:
     return 0
 
 
+def evidence_command(options: argparse.Namespace) -> int:
+    """Check an evidence pack and print what it says; exit code 1 if it does not hold."""
+    zone = None
+    if options.key is not None:
+        key = _key(options.key)
+    elif options.home is not None:
+        identity = Identity.load(Home(options.home))
+        key, zone = identity.key(), identity.zone
+    else:
+        raise EvidenceError(
+            "Name the zone update key with --key, or the folder of an enrolled device with --home."
+        )
+    found = evidence.check(evidence_pack.open_pack(options.file, key), key, zone=zone)
+    print("\n".join(evidence.summary(found)))
+    print(f"Right: signed by the zone update key {key.hex()}, and it fits together.")
+    return 0
+
+
+def _key(text: str) -> bytes:
+    """Return the public key written in hexadecimal digits, with or without colons."""
+    try:
+        key = bytes.fromhex(text.replace(":", ""))
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise EvidenceError("The zone update key has 64 hexadecimal digits.")
+    return key
+
+
 def status_command(options: argparse.Namespace) -> int:
     """Print who this device is, what it trusts and how far it has come."""
     home = _home(options)
     identity, state = Identity.load(home), State.load(home)
     print(f"Device   {identity.name} {identity.device}")
     print(f"Zone     {identity.zone}, epoch {state.epoch}")
+    print(f"Key      {identity.key().hex()}")
     print(f"Roles    {', '.join(identity.roles) or 'none'}")
     for fingerprint in trust.fingerprints(trust.current(home)):
         print(f"Trusts   {fingerprint}")
@@ -224,6 +255,11 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument("--rescue-port", type=int, default=serve.RESCUE_PORT)
     _command(commands, "refresh", refresh_command)
     _command(commands, "status", status_command)
+    checking = commands.add_parser("evidence", help=evidence_command.__doc__)
+    checking.add_argument("file", type=Path, help="the evidence pack")
+    checking.add_argument("--key", help="the zone update key, 64 hexadecimal digits")
+    checking.add_argument("--home", help="instead: the folder of a device, whose key is pinned")
+    checking.set_defaults(command=evidence_command)
     return parser
 
 

@@ -15,6 +15,7 @@ from certificates import home_trust, server_steps, trust
 from certificates.actions import operations, server_certificates
 from certificates.models import (
     CertificateAuthority,
+    EvidencePack,
     JoinRequest,
     KeyEnd,
     Operation,
@@ -104,6 +105,9 @@ def _signing(zone: Zone, queue: str, *, now: datetime) -> Iterator[Ring]:
     free = Q(lease_until=None) | Q(lease_until__lt=now)
     for request in JoinRequest.objects.filter(free, device=None, refusal=""):
         yield Ring("certificates.tasks.answer_join", queue, {"request_id": request.pk})
+    packs = EvidencePack.objects.due(now).filter(operation__zone=zone)
+    for pk in packs.values_list("pk", flat=True):
+        yield Ring("certificates.tasks.make_evidence_pack", queue, {"pack_id": pk})
     if trust.is_due(zone, now=now):
         yield Ring("certificates.tasks.publish_trust", queue, {"zone_id": zone.pk})
 

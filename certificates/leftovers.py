@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 
 from certificates import due
 from certificates.models import (
+    EvidencePack,
     HomeTrust,
     JoinRequest,
     KeyEnd,
@@ -40,5 +41,6 @@ def _claimed_by(server: Device) -> "list[QuerySet[Claimable]]":
         found += [
             ServerCertificate.objects.filter(device__zone=server.zone),
             JoinRequest.objects.filter(token__zone=server.zone),
+            EvidencePack.objects.filter(operation__zone=server.zone),
         ]
     return found

@@ -6,6 +6,7 @@ from celery import shared_task
 
 from certificates import (
     due,
+    evidence_packs,
     home_trust,
     initiating_work,
     joining,
@@ -15,6 +16,7 @@ from certificates import (
 )
 from certificates.actions import operations, server_certificates
 from certificates.models import (
+    EvidencePack,
     HomeTrust,
     JoinRequest,
     KeyEnd,
@@ -122,6 +124,14 @@ def destroy_key(*, key_end_id: int) -> None:
     row = claims.claim(KeyEnd.objects.filter(pk=key_end_id).due(now), now=now)
     if row is not None:
         key_ends.carry_out(row, here=Device.objects.here(), home=here.home())
+
+
+@shared_task(ignore_result=True)
+def make_evidence_pack(*, pack_id: int) -> None:
+    """On the signing server: make an operation's evidence pack and sign it."""
+    row = claims.claim(EvidencePack.objects.filter(pk=pack_id), now=clock.now())
+    if row is not None:
+        evidence_packs.carry_out(row, home=here.home())
 
 
 @shared_task(ignore_result=True)

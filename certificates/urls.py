@@ -29,6 +29,14 @@ urlpatterns = [
     path(
         "certificates/operations/<int:pk>/clear-message/", views.clear_failure, name="clear_failure"
     ),
+    path(
+        "certificates/operations/<int:pk>/evidence-pack/", views.evidence_pack, name="evidence_pack"
+    ),
+    path(
+        "certificates/operations/<int:pk>/evidence-pack/file",
+        views.download_evidence_pack,
+        name="download_evidence_pack",
+    ),
     path("certificates/operations/<int:pk>/postpone/", views.postpone, name="postpone"),
     path("certificates/operations/<int:pk>/sign-off/", views.sign_off, name="sign_off"),
     path("certificates/operations/<int:pk>/roll-back/", views.roll_back, name="roll_back"),

@@ -1,4 +1,5 @@
 from certificates.models.authority import CertificateAuthority, IssuedCertificate, LinkCertificate
+from certificates.models.evidence import EvidencePack
 from certificates.models.joining import JoinRequest, JoinToken
 from certificates.models.key_end import KeyEnd
 from certificates.models.operation import Operation, OperationEvent
@@ -9,6 +10,7 @@ from certificates.models.trust import HomeTrust, PublishedTrust
 
 __all__ = [
     "CertificateAuthority",
+    "EvidencePack",
     "HomeTrust",
     "IssuedCertificate",
     "JoinRequest",

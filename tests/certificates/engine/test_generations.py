@@ -11,16 +11,13 @@ from certificates.actions import authorities, decisions, retirements
 from certificates.models import CertificateAuthority, Operation
 from certificates.retirement import Retirement
 from devices.models import Device
-from tests.certificates.engine.wire import Wired, trusts
+from tests.certificates.engine.wire import on_the_wire, trusts
 from zcc.ground import clock
 
 
 @pytest.fixture
 def wired(db, settings, tmp_path):
-    settings.ZCC_HOME = tmp_path
-    settings.SECRET_KEY_FILE = tmp_path / "secrets/secret_key"
-    with Wired(tmp_path) as wired:
-        yield wired
+    yield from on_the_wire(settings, tmp_path)
 
 
 def is_cut_off(wired, home):

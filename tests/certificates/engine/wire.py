@@ -31,6 +31,14 @@ NETWORK = f"127.{100 + os.getpid() % 100}.{os.getpid() // 100 % 250 + 1}"
 ADDRESS = f"{NETWORK}.1"
 
 
+def on_the_wire(settings, folder):
+    """For fixtures: a zone whose server listens while the test lasts."""
+    settings.ZCC_HOME = folder
+    settings.SECRET_KEY_FILE = folder / "secrets/secret_key"
+    with Wired(folder) as wired:
+        yield wired
+
+
 class DeviceAPI(Running):
     """Port 7444 of the server: its live certificate; what is asked waits for the test's thread."""
 
