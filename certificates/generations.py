@@ -108,10 +108,10 @@ class Generation:
         """The dialog that retires it, nothing if none does."""
         if self.ca.state != CAState.SUPERSEDED:
             return ""
+        if self.made_by is not None and self.was_rolled_back:  # it alone
+            return reverse("certificates:retire_rolled_back_ca", args=[self.made_by.pk])
         if self._overlap is not None:
             return reverse("certificates:retire_old_ca", args=[self._overlap.pk])
-        if self.made_by is not None and self.was_rolled_back:
-            return reverse("certificates:retire_rolled_back_ca", args=[self.made_by.pk])
         return ""
 
     @property

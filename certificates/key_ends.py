@@ -41,6 +41,8 @@ def carry_out(row: KeyEnd, *, here: Device, home: Home) -> None:
     try:
         with claims.held(row) as hold:
             _destroy(row, home=home, hold=hold)
+    except claims.LeaseLost as error:
+        logger.info("The key of %s is another worker's: %s", authority, error)
     except (HomeError, OSError) as error:
         logger.exception("The key of %s could not be destroyed", authority)
         again = clock.now() + RETRY_AFTER

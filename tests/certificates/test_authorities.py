@@ -4,8 +4,9 @@ from datetime import timedelta
 
 from django.urls import reverse
 
-from certificates.actions import authorities
-from certificates.models import CertificateAuthority, KeyEnd
+from certificates.actions import authorities, decisions
+from certificates.models import CertificateAuthority, KeyEnd, Operation
+from tests.certificates import building
 
 ADDRESS = "/certificates/authorities/"
 
@@ -35,6 +36,26 @@ def test_who_may_manage_finds_the_dialog_that_retires(client, alice, make_operat
 
     assert reverse("certificates:retire_old_ca", args=[operation.pk]) in page
     assert page.count("btn-danger-quiet") == 1
+
+
+def test_rolled_back_ca_is_retired_alone_also_beside_a_later_overlap(
+    client, alice, make_operation, now
+):
+    first = make_operation("overlap")
+    decisions.roll_back(first, reason="readers refuse it", by=alice, now=now)
+    first.finish_rollback(at=now)
+    active = CertificateAuthority.objects.get(state="active")
+    third = building.make_authority(
+        active.zone, active.server, now, generation=3, state="future", at=now
+    )
+    second = building.make_operation(active, by=alice, now=now)
+    Operation.objects.filter(pk=second.pk).update(state="overlap", new_ca=third)
+    client.force_login(alice)
+
+    page = client.get(ADDRESS).text
+
+    assert reverse("certificates:retire_rolled_back_ca", args=[first.pk]) in page
+    assert reverse("certificates:retire_old_ca", args=[second.pk]) in page
 
 
 def test_page_says_when_the_key_of_a_retired_ca_ends(client, alice, make_operation, now):
