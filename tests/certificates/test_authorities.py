@@ -49,6 +49,8 @@ def test_rolled_back_ca_is_retired_alone_also_beside_a_later_overlap(
         active.zone, active.server, now, generation=3, state="future", at=now
     )
     second = building.make_operation(active, by=alice, now=now)
+    active.supersede()
+    third.activate(at=now)
     Operation.objects.filter(pk=second.pk).update(state="overlap", new_ca=third)
     client.force_login(alice)
 
