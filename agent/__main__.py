@@ -13,9 +13,10 @@ import platform
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-from agent import loop, pem, running, serve, system_trust, trust, updater
+from agent import evidence, evidence_pack, loop, pem, running, serve, system_trust, trust, updater
 from agent.client import NoAnswer, Refused
 from agent.device import Device, can_authenticate
 from agent.enrol import (
@@ -26,6 +27,7 @@ from agent.enrol import (
     enrol_pending,
     pending,
 )
+from agent.evidence_pack import EvidenceError
 from agent.home import Home, HomeError
 from agent.loop import Bell, Loop, log
 from agent.manifest import ManifestError
@@ -40,6 +42,7 @@ ENROL_AGAIN = 2.0  # seconds
 # Whose text says what is wrong, and what to do.
 FOR_THE_USER = (
     EnrolmentError,
+    EvidenceError,
     HomeError,
     ManifestError,
     AlreadyRunning,
@@ -64,15 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(error, 5)
     except NotEnrolled as error:
         return _complain(error, 6)
-    except (
-        EnrolmentError,
-        HomeError,
-        ManifestError,
-        AlreadyRunning,
-        NotProven,
-        NoStore,
-        StoreError,
-    ) as error:
+    except FOR_THE_USER as error:
         return _complain(error, 1)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
@@ -151,12 +146,42 @@ def system_trust_command(options: argparse.Namespace) -> int:
     return 0
 
 
+def evidence_command(options: argparse.Namespace) -> int:
+    """Check an evidence pack and print what it says; exit code 1 if it does not hold."""
+    zone = None
+    if options.key is not None:
+        key = _key(options.key)
+    elif options.home is not None:
+        identity = Identity.load(Home(options.home))
+        key, zone = identity.key(), identity.zone
+    else:
+        raise EvidenceError(
+            "Name the zone update key with --key, or the folder of an enrolled device with --home."
+        )
+    found = evidence.check(evidence_pack.open_pack(options.file, key), key, zone=zone)
+    print("\n".join(evidence.summary(found)))
+    print(f"Right: signed by the zone update key {key.hex()}, and it fits together.")
+    return 0
+
+
+def _key(text: str) -> bytes:
+    """Return the public key written in hexadecimal digits, with or without colons."""
+    try:
+        key = bytes.fromhex(text.replace(":", ""))
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise EvidenceError("The zone update key has 64 hexadecimal digits.")
+    return key
+
+
 def status_command(options: argparse.Namespace) -> int:
     """Print who this device is, what it trusts and how far it has come."""
     home = _home(options)
     identity, state = Identity.load(home), State.load(home)
     print(f"Device   {identity.name} {identity.device}")
     print(f"Zone     {identity.zone}, epoch {state.epoch}")
+    print(f"Key      {identity.key().hex()}")
     print(f"Roles    {', '.join(identity.roles) or 'none'}")
     for fingerprint in trust.fingerprints(trust.current(home)):
         print(f"Trusts   {fingerprint}")
@@ -225,6 +250,11 @@ def _parser() -> argparse.ArgumentParser:
     _command(commands, "status", status_command)
     trusting = _command(commands, "system-trust", system_trust_command)
     trusting.add_argument("switch", choices=("on", "off"))
+    checking = commands.add_parser("evidence", help=evidence_command.__doc__)
+    checking.add_argument("file", type=Path, help="the evidence pack")
+    checking.add_argument("--key", help="the zone update key, 64 hexadecimal digits")
+    checking.add_argument("--home", help="instead: the folder of a device, whose key is pinned")
+    checking.set_defaults(command=evidence_command)
     return parser
 
 

@@ -174,6 +174,9 @@ def _next_in(operation: Operation, standing: Standing, at_risk: AtRisk) -> Answe
         return Answer("warn", say, "Their update failed, or they are silent.", url)
     if operation.state == State.OVERLAP:
         more = "Retire the old CA once no device needs it any more."
+        if operation.retires_at is not None:
+            on = day_text(operation.retires_at)
+            more = f"The old CA retires by itself on {on} if nobody needs it until then."
         return Answer("next", "Nothing today.", more)
     late = [device.name for device in standing.late_servers]
     verb = "is late; it follows" if len(late) == 1 else "are late; they follow"

@@ -4,12 +4,12 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db.models import QuerySet
 
-from certificates import guard, issuing, links, server_steps, trust
+from certificates import guard, issuing, links, retirement, server_steps, trust
 from certificates.actions import server_certificates
 from certificates.models import (
     CertificateAuthority,
@@ -88,7 +88,7 @@ def join_operation(device: Device, *, now: datetime) -> None:
 def record(device: Device, report: Mapping[str, Any], *, now: datetime) -> None:
     """Note the device's proof, whether it needs the old CA, and a Satellite's certificates."""
     _record_proof(device, report.get("proof"), now=now)
-    _record_need(device, now=now)
+    retirement.note_need(device, now=now)
     if not device.is_authentication_satellite:
         return
     for entry in entries(report, "certificates"):
@@ -142,25 +142,6 @@ def _record_proof(device: Device, proof: Any, *, now: datetime) -> None:
 
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
-# How often a need of the old CA is written down at most.
-_NEED_EVERY = timedelta(minutes=1)
-
-
-def _record_need(device: Device, *, now: datetime) -> None:
-    """A device that trusts the old CA and not the new one still needs the old one."""
-    operation = (
-        Operation.objects.filter(
-            zone=device.zone_id, state__in=[OperationState.OVERLAP, OperationState.ACTIVATING]
-        )
-        .select_related("old_ca", "new_ca")
-        .last()
-    )
-    if operation is None or operation.new_ca is None:
-        return
-    trusted = device.trusted_fingerprints
-    if operation.old_ca.sha256 in trusted and operation.new_ca.sha256 not in trusted:
-        rows = Operation.objects.filter(pk=operation.pk)
-        rows.exclude(needed_at__gt=now - _NEED_EVERY).update(needed_at=now)
 
 
 def _record_retired(device: Device, *, now: datetime) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
+from certificates.generations import KeyState, key_state
 from certificates.models import CertificateAuthority, LinkCertificate, ServerCertificate
 from certificates.models.authority import State as CAState
 from certificates.models.authority import common_name
@@ -43,6 +44,8 @@ class Shown:
     word: str
     now: datetime
     chain: list[Member] = field(default_factory=list)
+    # Of a CA: where its private key is.
+    key: KeyState | None = None
 
     @property
     def family(self) -> str:
@@ -77,7 +80,7 @@ def shown(kind: str, pk: int, *, now: datetime) -> Shown:
 
 
 def _authority(pk: int, now: datetime) -> Shown:
-    rows = CertificateAuthority.objects.select_related("server").exclude(sha256="")
+    rows = CertificateAuthority.objects.select_related("server__heartbeat").exclude(sha256="")
     ca = get_object_or_404(rows, pk=pk)
     word = (
         "Expired"
@@ -86,7 +89,8 @@ def _authority(pk: int, now: datetime) -> Shown:
     )
     where = f"internal, on {ca.server.name}" if ca.server else "external"
     lead = f"{_CA_LEADS.get(CAState(ca.state), 'Zone Certificate Authority')}, {where}"
-    return Shown(kind="ca", row=ca, lead=lead, word=word, now=now, chain=[])
+    key = key_state(ca, now=now)
+    return Shown(kind="ca", row=ca, lead=lead, word=word, now=now, chain=[], key=key)
 
 
 _CA_LEADS = {

@@ -23,7 +23,9 @@ from certificates import (
 from certificates.actions import operations, server_certificates
 from certificates.models import (
     CertificateAuthority,
+    EvidencePack,
     JoinRequest,
+    KeyEnd,
     Operation,
     ServerCertificate,
     ServerProgress,
@@ -47,6 +49,7 @@ def rings(zone: Zone, *, now: datetime) -> Iterator[Ring]:
     alive = {server.pk: server for server in Device.objects.filter(zone=zone).active().alive(now)}
     yield from _content(alive, now=now)
     yield from _server_steps(zone, alive, now=now)
+    yield from _key_ends(alive, now=now)
     for server in home_trust.behind(zone, alive):
         yield Ring("certificates.tasks.follow_trust", server.queue, {"device_id": server.pk})
     yield from _with_keys(zone, alive, now=now)
@@ -94,6 +97,13 @@ def _server_steps(zone: Zone, alive: dict[int, Device], *, now: datetime) -> Ite
             yield Ring("certificates.tasks.server_step", queue, {"progress_id": row.pk})
 
 
+def _key_ends(alive: dict[int, Device], *, now: datetime) -> Iterator[Ring]:
+    """Keys of retired CAs that no living certificate needs any more."""
+    rows = KeyEnd.objects.due(now).filter(authority__server__in=alive)
+    for pk, server in rows.values_list("pk", "authority__server"):
+        yield Ring("certificates.tasks.destroy_key", alive[server].queue, {"key_end_id": pk})
+
+
 def _with_keys(zone: Zone, alive: dict[int, Device], *, now: datetime) -> Iterator[Ring]:
     """What needs a key that one server has: an operation's, a CA's, or one to be handed over."""
     for operation in Operation.objects.filter(zone=zone, state__in=LIVE_STATES):
@@ -119,6 +129,9 @@ def _signing(zone: Zone, queue: str, *, now: datetime) -> Iterator[Ring]:
     free = Q(lease_until=None) | Q(lease_until__lt=now)
     for request in JoinRequest.objects.filter(free, device=None, refusal=""):
         yield Ring("certificates.tasks.answer_join", queue, {"request_id": request.pk})
+    packs = EvidencePack.objects.due(now).filter(operation__zone=zone)
+    for pk in packs.values_list("pk", flat=True):
+        yield Ring("certificates.tasks.make_evidence_pack", queue, {"pack_id": pk})
     if trust.is_due(zone, now=now):
         yield Ring("certificates.tasks.publish_trust", queue, {"zone_id": zone.pk})
     if updater_tool.is_due(zone):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from django.db.models import Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
+from certificates import links
 from certificates.models import (
     CertificateAuthority,
     LinkCertificate,
@@ -57,8 +58,12 @@ def carriers(operation: Operation) -> list[CertificateAuthority]:
     """The CAs of which a device needs to trust one to come in by link or by rescue port."""
     if operation.is_strict:
         return []
+    sender = links.oldest_beside(operation.new_ca) if operation.new_ca else None
     by_link = LinkCertificate.objects.filter(
-        certified=operation.new_ca_id, revoked_at=None, expires_at__gt=operation.activate_at
+        certified=operation.new_ca_id,
+        authority=sender,
+        revoked_at=None,
+        expires_at__gt=operation.activate_at,
     )
     rows = CertificateAuthority.objects.filter(
         Q(pk=operation.old_ca_id) | Q(pk__in=by_link.values("authority"))

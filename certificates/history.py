@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
-from typing import Any
+
+from django.db.models import Q
 
 from certificates.models import LinkCertificate, Operation, ServerProgress
 from certificates.models.operation import State
@@ -15,6 +16,8 @@ from zcc.ground import paging
 from zcc.templatetags.words import family, word_icon
 
 EVENTS = 30
+# What a note says has happened, if not the change of state.
+_NOTES = ("Held", "Retirement", "CA retired", "Key destroyed")
 
 
 @dataclass(frozen=True)
@@ -59,16 +62,11 @@ class History:
     def _of_operation(self) -> Iterator[Entry]:
         for event in self.operation.events.select_related("by"):
             word = "Canceled" if event.state == State.CANCELLED else str(event.get_state_display())
-            if event.note.startswith("Held: "):
-                word = "Held"
-            yield Entry(
-                event.at,
-                word,
-                name_of(event.by),
-                family(word),
-                word_icon(word),
-                event.note.removeprefix("Held: "),
-            )
+            text = event.note
+            kind, _, rest = event.note.partition(": ")
+            if kind in _NOTES:
+                word, text = kind, rest
+            yield Entry(event.at, word, name_of(event.by), family(word), word_icon(word), text)
 
     def _of_update(self) -> Iterator[Entry]:
         for event in self.operation.update.events.select_related("by"):
@@ -86,9 +84,12 @@ class History:
         return paging.cut(rows, self.query, key="at", descending=True, size=EVENTS)
 
     def links(self) -> list[LinkCertificate]:
-        """Return the links between the old CA and the new one."""
+        """Return the links between the new CA and those before it."""
         if self.operation.new_ca_id is None:
             return []
-        pair: list[Any] = [self.operation.old_ca_id, self.operation.new_ca_id]
-        rows = LinkCertificate.objects.filter(certified__in=pair, authority__in=pair)
+        old_ca, new_ca = self.operation.old_ca_id, self.operation.new_ca_id
+        rows = LinkCertificate.objects.filter(
+            Q(certified=new_ca, authority__generation__lte=self.operation.old_ca.generation)
+            | Q(certified=old_ca, authority=new_ca)
+        )
         return list(rows.select_related("certified", "authority").order_by("pk"))

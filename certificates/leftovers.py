@@ -9,8 +9,10 @@ from django.db.models import QuerySet
 from certificates import due
 from certificates.models import (
     CertificateAuthority,
+    EvidencePack,
     HomeTrust,
     JoinRequest,
+    KeyEnd,
     LinkRequest,
     Operation,
     SealedTransfer,
@@ -39,10 +41,12 @@ def _claimed_by(server: Device) -> "list[QuerySet[Claimable]]":
         Operation.objects.filter(initiating_server=server),
         LinkRequest.objects.filter(authority__server=server),
         SealedTransfer.objects.filter(sender=server),
+        KeyEnd.objects.filter(authority__server=server),
     ]
     signs = CertificateAuthority.objects.filter(zone=server.zone, server=server)
     if signs.filter(state__in=[State.ACTIVE, State.FUTURE]).exists():
         found.append(ServerCertificate.objects.filter(device__zone=server.zone))
     if due.signing_server(server.zone) == server:
         found.append(JoinRequest.objects.filter(token__zone=server.zone))
+        found.append(EvidencePack.objects.filter(operation__zone=server.zone))
     return found

@@ -1,8 +1,9 @@
 """
 Which links an operation needs, and who signs them: the server that holds the key of the issuer.
 
-New-with-old is signed by the oldest CA that is not retired: whoever trusts any, trusts that
-(RFC 4210, 4.4). Two keys that live on two servers make two requests, each for its server's queue.
+New-with-old is signed by every CA that is not retired (RFC 4210, 4.4). Only the oldest one's link
+is sent, but when that is retired the next oldest takes over, and nothing has to be signed then.
+Keys that live on two servers make two requests, each for its server's queue.
 """
 
 from datetime import datetime
@@ -37,13 +38,21 @@ def wanted(operation: Operation, new_ca: CertificateAuthority) -> list[Pair]:
     """
     if operation.is_immediate:
         return []
-    oldest, active = links.oldest_signer(operation.zone), operation.old_ca
+    signers = CertificateAuthority.objects.filter(zone=operation.zone).trusted().vouching()
     if new_ca.is_internal:
-        forward = [Pair(new_ca, oldest)] if oldest is not None else []
-        return [*forward, *([Pair(active, new_ca)] if active.is_internal else [])]
-    if oldest is None or links.why_none(operation.zone, new_ca.x509(), intermediates_of(new_ca)):
+        back = [Pair(operation.old_ca, new_ca)] if operation.old_ca.is_internal else []
+        return [*(Pair(new_ca, signer) for signer in signers), *back]
+    if links.why_none(operation.zone, new_ca.x509(), intermediates_of(new_ca)):
         return []
-    return [Pair(new_ca, oldest)]
+    return [Pair(new_ca, signer) for signer in signers if _may(signer, new_ca)]
+
+
+def _may(signer: CertificateAuthority, new_ca: CertificateAuthority) -> bool:
+    try:
+        authorities.check_may_certify(signer.x509(), new_ca.x509())
+    except ValueError:
+        return False
+    return True
 
 
 def intermediates_of(ca: CertificateAuthority) -> list[x509.Certificate]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from certificates import guard
+from certificates import guard, links
 from certificates.models import (
     CertificateAuthority,
     LinkCertificate,
@@ -188,9 +188,17 @@ class Standing:
 
     @cached_property
     def link(self) -> LinkCertificate | None:
-        """The new CA signed by the old one, while it is in force."""
+        """The active CA signed by the oldest one that is still trusted: what servers send."""
         if self.authority is None or self.superseded is None:
             return None
         return LinkCertificate.objects.filter(
-            certified=self.authority, authority=self.superseded, revoked_at=None
+            certified=self.authority,
+            authority=links.oldest_beside(self.authority),
+            revoked_at=None,
         ).first()
+
+    @cached_property
+    def others_superseded(self) -> int:
+        """How many more old CAs are still trusted."""
+        rows = CertificateAuthority.objects.filter(zone=self.zone, state=CAState.SUPERSEDED)
+        return max(rows.count() - 1, 0) if self.superseded else 0

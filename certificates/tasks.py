@@ -6,9 +6,11 @@ from celery import shared_task
 
 from certificates import (
     due,
+    evidence_packs,
     home_trust,
     initiating_work,
     joining,
+    key_ends,
     leftovers,
     linking,
     sealed_transfer,
@@ -16,8 +18,10 @@ from certificates import (
 )
 from certificates.actions import operations, server_certificates
 from certificates.models import (
+    EvidencePack,
     HomeTrust,
     JoinRequest,
+    KeyEnd,
     Operation,
     ServerCertificate,
     ServerProgress,
@@ -137,6 +141,23 @@ def finish_cancel(*, operation_id: int) -> None:
     operation = initiating_work.claim(operation_id, state=State.CANCELLING, now=clock.now())
     if operation is not None:
         initiating_work.finish_cancel(operation, home=here.home())
+
+
+@shared_task(ignore_result=True)
+def destroy_key(*, key_end_id: int) -> None:
+    """On the server with the key of a retired CA: destroy it when nothing it signed lives."""
+    now = clock.now()
+    row = claims.claim(KeyEnd.objects.filter(pk=key_end_id).due(now), now=now)
+    if row is not None:
+        key_ends.carry_out(row, here=Device.objects.here(), home=here.home())
+
+
+@shared_task(ignore_result=True)
+def make_evidence_pack(*, pack_id: int) -> None:
+    """On the signing server: make an operation's evidence pack and sign it."""
+    row = claims.claim(EvidencePack.objects.filter(pk=pack_id), now=clock.now())
+    if row is not None:
+        evidence_packs.carry_out(row, home=here.home())
 
 
 @shared_task(ignore_result=True)

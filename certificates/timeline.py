@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from certificates.models.operation import State
 from certificates.standing import Standing
-from certificates.wording import name_of, short_text, to_the_second
+from certificates.wording import day_text, name_of, short_text, to_the_second
 from systemupdates.models.replication import State as ReplicationState
 from zcc.templatetags.numbers import count
 from zcc.templatetags.times import planned_text
@@ -183,8 +183,12 @@ class Timeline:
         knows = Line(f"{count(left, 'device')} not completed yet" if left else "all devices follow")
         return [
             Step("Overlap", "now", [Line("both CAs are trusted"), knows], "circle-half"),
-            Step("Old CA retired", "", [Line("by you, not by itself")]),
+            Step("Old CA retired", "", [self._retires()]),
         ]
+
+    def _retires(self) -> Line:
+        at = self.operation.retires_at
+        return Line(f"by itself on {day_text(at)}" if at else "by you, not by itself")
 
     def _rolled_back(self) -> list[Step]:
         if self.operation.state == State.ROLLED_BACK:

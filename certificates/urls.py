@@ -19,6 +19,7 @@ urlpatterns = [
     ),
     path("certificates/remint-ca/", views.remint_ca, name="remint_ca"),
     path("certificates/remint-ca/time/", views.remint_ca_time, name="remint_ca_time"),
+    path("certificates/authorities/", views.authorities, name="authorities"),
     path("certificates/operations/", views.operations, name="operations"),
     path("certificates/operations/<int:pk>/", views.operation, name="operation"),
     path("certificates/operations/<int:pk>/assign-now/", views.assign_now, name="assign_now"),
@@ -28,10 +29,28 @@ urlpatterns = [
     path(
         "certificates/operations/<int:pk>/clear-message/", views.clear_failure, name="clear_failure"
     ),
+    path(
+        "certificates/operations/<int:pk>/evidence-pack/", views.evidence_pack, name="evidence_pack"
+    ),
+    path(
+        "certificates/operations/<int:pk>/evidence-pack/file",
+        views.download_evidence_pack,
+        name="download_evidence_pack",
+    ),
     path("certificates/operations/<int:pk>/postpone/", views.postpone, name="postpone"),
     path("certificates/operations/<int:pk>/sign-off/", views.sign_off, name="sign_off"),
     path("certificates/operations/<int:pk>/roll-back/", views.roll_back, name="roll_back"),
     path(
         "certificates/operations/<int:pk>/retire-old-ca/", views.retire_old_ca, name="retire_old_ca"
+    ),
+    path(
+        "certificates/operations/<int:pk>/retire-by-itself/",
+        views.retire_by_itself,
+        name="retire_by_itself",
+    ),
+    path(
+        "certificates/operations/<int:pk>/retire-rolled-back-ca/",
+        views.retire_rolled_back_ca,
+        name="retire_rolled_back_ca",
     ),
 ]

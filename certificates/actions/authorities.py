@@ -9,10 +9,12 @@ from uuid import UUID
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
+from agent.manifest import MAX_ANCHORS
+from certificates.actions import retirements
 from certificates.models import CertificateAuthority, Operation, ServerProgress
+from certificates.models.authority import IllegalTransition as CAIllegalTransition
 from certificates.models.authority import State as CAState
 from certificates.models.operation import IllegalTransition, Kind, Policy
-from certificates.models.operation import State as OperationState
 from devices.models import Device, Zone
 from pki import keys, names
 from systemupdates import actions as updates
@@ -84,6 +86,7 @@ def begin(
 
     Raises OperationInProgress and Refused: what holds for every operation is checked here.
     """
+    _check_room(ca.zone)
     waive_silent = wishes.waive_silent or ca.is_expired(now)  # then nobody can be in contact
     check_versions(ca.zone, kind=kind, waive_silent=waive_silent, now=now)
     if isinstance(wishes, RemintWishes):
@@ -238,6 +241,13 @@ def earliest_activation(now: datetime) -> datetime:
     return now + settings.ZCC_CANCEL_CUTOFF + LEAST_TIME_TO_CANCEL
 
 
+def _check_room(zone: Zone) -> None:
+    if CertificateAuthority.objects.filter(zone=zone).trusted().count() >= MAX_ANCHORS:
+        raise Refused(
+            f"{MAX_ANCHORS} CAs are trusted, and a device holds no more. Retire an old one first."
+        )
+
+
 def check_versions(zone: Zone, *, kind: Kind, waive_silent: bool, now: datetime) -> None:
     """ "...ensure that the Primary Servers and the Satellite Servers are at the same version." """
     if differing := differing_versions(zone):
@@ -272,20 +282,15 @@ def silent_satellites(zone: Zone, *, now: datetime) -> list[Device]:
 
 
 @transaction.atomic
-def retire_old_ca(operation: Operation, *, by: Any, now: datetime) -> None:
+def retire_old_ca(operation: Operation, *, by: Any, now: datetime, note: str = "") -> None:
     """
-    End the overlap: no device is to trust the old CA any more, no server sends a link.
+    End the overlap: no device is to trust the old CA any more, nor one before it.
 
     Raises Refused when there is no overlap to end, or another operation is open.
     """
     if Operation.objects.filter(zone=operation.zone).open().exists():
         raise Refused(in_progress(operation.zone))
     try:
-        operation.complete(by=by, at=now)
-    except IllegalTransition as error:
+        retirements.end_overlap(operation, by=by, note=note, now=now)
+    except (IllegalTransition, CAIllegalTransition) as error:
         raise Refused("The old CA is retired already, or not in overlap.") from error
-    earlier = Operation.objects.filter(zone=operation.zone, state=OperationState.OVERLAP)
-    for left_over in earlier:
-        left_over.complete(by=by, at=now)
-    for ca in CertificateAuthority.objects.filter(zone=operation.zone, state=CAState.SUPERSEDED):
-        ca.retire(at=now)

@@ -6,9 +6,10 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.db import transaction
 
-from certificates import guard
+from certificates import guard, retirement
+from certificates.actions import authorities, retirements
 from certificates.models import LinkCertificate, Operation, ServerCertificate
-from certificates.models import authority as authorities
+from certificates.models import authority as ca_models
 from certificates.models.authority import State as CAState
 from certificates.models.operation import IllegalTransition, State
 from certificates.models.server_certificate import State as CertificateState
@@ -30,7 +31,7 @@ class NotPossibleNow(Exception):
 
 
 # What the slower of two ticks, or of a tick and a click, is told.
-OVERTAKEN = (IllegalTransition, updates.NotPossibleNow, authorities.IllegalTransition)
+OVERTAKEN = (IllegalTransition, updates.NotPossibleNow, ca_models.IllegalTransition)
 
 
 def advance(operation: Operation, *, now: datetime) -> bool:
@@ -148,8 +149,9 @@ def _finish_activation(operation: Operation, *, now: datetime) -> bool:
     with transaction.atomic():
         operation.finish_activation(at=now)
         if operation.is_strict and not operation.is_immediate:
+            retirements.end_earlier(operation, by=None, now=now)
             for ca in operation.zone.authorities.filter(state=CAState.SUPERSEDED):
-                ca.retire(at=now)
+                retirements.retire(ca, now=now)
     return True
 
 
@@ -163,13 +165,27 @@ def _finish_rollback(operation: Operation, *, now: datetime) -> bool:
 
 
 def _end_overlap(operation: Operation, *, now: datetime) -> bool:
-    """An expired old CA is of no use to anyone, so the overlap ends with it."""
+    """An expired old CA is of no use to anyone, nor one that nobody has needed for long enough."""
     if not operation.old_ca.is_expired(now):
-        return False
+        return _retire_if_quiet(operation, now=now)
     with transaction.atomic():
-        operation.complete(by=None, at=now)
+        operation.complete(by=None, at=now, note="The old CA has expired.")
         if operation.old_ca.state == CAState.SUPERSEDED:
-            operation.old_ca.retire(at=now)
+            retirements.retire(operation.old_ca, now=now)
+    return True
+
+
+def _retire_if_quiet(operation: Operation, *, now: datetime) -> bool:
+    """As an administrator has set it; never under an open operation or a server left behind."""
+    retires_at = operation.retires_at
+    if retires_at is None or now < retires_at or retirement.why_it_waits(operation):
+        return False
+    days = count(operation.retire_after or 0, "day")
+    note = f"By itself: nobody who needs the old CA was heard of for {days}."
+    try:
+        authorities.retire_old_ca(operation, by=None, note=note, now=now)
+    except authorities.Refused:  # a click was first, or another operation has just begun
+        return False
     return True
 
 

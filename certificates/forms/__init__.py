@@ -4,6 +4,7 @@ from certificates.forms.activation_time import ActivationTimeForm
 from certificates.forms.decisions import PostponeForm, RetireOldCAForm, RollBackForm, SignOffForm
 from certificates.forms.passwords import PasswordForm, PlainForm, ReasonForm
 from certificates.forms.remint_ca import RemintCAForm
+from certificates.forms.retirements import RetireByItselfForm, RetireRolledBackCAForm
 
 __all__ = [
     "ActivationTimeForm",
@@ -12,7 +13,9 @@ __all__ = [
     "PostponeForm",
     "ReasonForm",
     "RemintCAForm",
+    "RetireByItselfForm",
     "RetireOldCAForm",
+    "RetireRolledBackCAForm",
     "RollBackForm",
     "SignOffForm",
 ]

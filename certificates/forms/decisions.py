@@ -37,7 +37,8 @@ class RetireOldCAForm(PasswordForm):
     confirmed = forms.BooleanField(
         label="Yes, I want to retire the old CA. It cannot be undone.",
         help_text=(
-            "Servers stop sending the link, and devices forget the old CA at their next refresh."
+            "Servers stop sending the link, and devices forget the old CA at their next refresh. "
+            "Its key is destroyed once all that it signed has expired."
         ),
         error_messages={"required": "Tick the box if you want to retire the old CA."},
     )

@@ -12,6 +12,7 @@ from certificates.forms.activation_time import ActivationTimeForm
 from certificates.forms.passwords import PasswordForm
 from certificates.models import CertificateAuthority
 from certificates.models.operation import Policy
+from certificates.still_trusted import StillTrusted
 from certificates.wording import listed
 from devices.models import Device
 from pki import keys, names
@@ -59,6 +60,12 @@ class RemintCAForm(ActivationTimeForm, PasswordForm):
     waive_silent = forms.BooleanField(
         label="Go on although the version of silent Satellites is not known", required=False
     )
+    although_trusted = forms.BooleanField(
+        label="Yes, remint again although a previous CA is still trusted",
+        error_messages={
+            "required": "Tick the box if you want another CA beside those that are still trusted."
+        },
+    )
     idempotency_key = forms.UUIDField(
         widget=forms.HiddenInput,
         initial=uuid.uuid4,
@@ -74,6 +81,7 @@ class RemintCAForm(ActivationTimeForm, PasswordForm):
         ca: CertificateAuthority,
         servers: list[Device],
         silent: list[Device],
+        older: StillTrusted,
         now: datetime,
         **kwargs: Any,
     ) -> None:
@@ -82,6 +90,8 @@ class RemintCAForm(ActivationTimeForm, PasswordForm):
         self.fields["include_additional_dns_names"].help_text = _who_has_names(servers)
         if not silent:
             del self.fields["waive_silent"]
+        if not older:
+            del self.fields["although_trusted"]
 
     def clean_common_name(self) -> str:
         try:

@@ -5,7 +5,9 @@ from certificates.models.authority import (
     LinkRequest,
 )
 from certificates.models.change_ca_draft import ChangeCADraft
+from certificates.models.evidence import EvidencePack
 from certificates.models.joining import JoinRequest, JoinToken
+from certificates.models.key_end import KeyEnd
 from certificates.models.operation import Operation, OperationEvent
 from certificates.models.sealed_transfer import SealedTransfer
 from certificates.models.server_certificate import ServerCertificate
@@ -17,10 +19,12 @@ from certificates.models.updater_tool import UpdaterTool
 __all__ = [
     "CertificateAuthority",
     "ChangeCADraft",
+    "EvidencePack",
     "HomeTrust",
     "IssuedCertificate",
     "JoinRequest",
     "JoinToken",
+    "KeyEnd",
     "LinkCertificate",
     "LinkRequest",
     "Operation",

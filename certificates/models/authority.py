@@ -130,6 +130,12 @@ class CertificateAuthority(Certificate):
     def retire(self, *, at: datetime) -> None:
         self._move(State.RETIRED, retired_at=at)
 
+    def mark_key_destroyed(self, *, at: datetime) -> None:
+        """Of a retired CA; that of a cancelled one is noted with the cancel."""
+        rows = CertificateAuthority.objects.filter(pk=self.pk, state=State.RETIRED)
+        rows.filter(key_destroyed_at=None).update(key_destroyed_at=at)
+        self.key_destroyed_at = at
+
     def cancel(self, *, key_destroyed_at: datetime) -> None:
         self._move(State.CANCELLED, key_destroyed_at=key_destroyed_at)
 

@@ -18,7 +18,7 @@ from being armed when its time has come.
 """
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -147,8 +147,10 @@ class Operation(Claimable):
     retry_at = models.DateTimeField(null=True)
     cancelling_since = models.DateTimeField(null=True)
     activated_at = models.DateTimeField(null=True)
-    # When a device was heard of last that trusted the old CA and not the new one; in Overlap.
+    # When a device was heard of last that trusted only what is retired with this operation.
     needed_at = models.DateTimeField(null=True)
+    # So many days without such a device end the overlap; None: only an administrator does.
+    retire_after = models.PositiveSmallIntegerField(null=True)
 
     objects = OperationQuerySet.as_manager()
 
@@ -205,6 +207,20 @@ class Operation(Claimable):
         """From then on it is armed and can no longer be cancelled."""
         return self.activate_at - settings.ZCC_CANCEL_CUTOFF
 
+    @property
+    def quiet_since(self) -> datetime | None:
+        """Since when nobody was heard of who needs the old CA; None before the activation."""
+        if self.activated_at is None:
+            return None
+        return max(self.activated_at, self.needed_at or self.activated_at)
+
+    @property
+    def retires_at(self) -> datetime | None:
+        """When the overlap ends by itself if nobody needs the old CA until then; None: never."""
+        if self.retire_after is None or self.quiet_since is None:
+            return None
+        return self.quiet_since + timedelta(days=self.retire_after)
+
     def can_cancel(self, now: datetime) -> bool:
         """
         "The Cancel button will be disabled ten minutes before the activation time." (manual)
@@ -249,9 +265,17 @@ class Operation(Claimable):
         following = State.COMPLETED if self.is_strict else State.OVERLAP
         self._move(State.REPLICATING if self.is_immediate else following, by=None, at=at)
 
-    def complete(self, *, by: Any, at: datetime) -> None:
+    def complete(self, *, by: Any, at: datetime, note: str = "") -> None:
         """The old CA is retired."""
-        self._move(State.COMPLETED, by=by, at=at)
+        self._move(State.COMPLETED, by=by, at=at, note=note)
+
+    def set_retirement(self, *, after: int | None, by: Any, at: datetime, note: str) -> None:
+        """End the overlap after so many quiet days, or with None only by hand."""
+        self._stay(in_=(State.OVERLAP,), by=by, at=at, note=note, retire_after=after)
+
+    def note(self, text: str, *, by: Any, at: datetime) -> None:
+        """Write into the history what has happened after its end."""
+        self.events.create(state=self.state, by=by, at=at, note=text[:600])
 
     def start_cancel(self, *, by: Any, at: datetime) -> None:
         if not self.can_cancel(at):
@@ -266,10 +290,10 @@ class Operation(Claimable):
 
     def postpone(self, *, to: datetime, by: Any, at: datetime, note: str) -> None:
         """Move the activation; a hold ends with it."""
-        self._stay(by=by, at=at, note=note, activate_at=to, held_reason="")
+        self._stay(in_=CANCELLABLE_STATES, by=by, at=at, note=note, activate_at=to, held_reason="")
 
     def note_sign_off(self, *, by: Any, at: datetime, note: str) -> None:
-        self._stay(by=by, at=at, note=note)
+        self._stay(in_=CANCELLABLE_STATES, by=by, at=at, note=note)
 
     def start_rollback(self, *, by: Any, at: datetime, reason: str) -> None:
         self._move(State.ROLLING_BACK, by=by, at=at, note=reason, problem="")
@@ -291,10 +315,12 @@ class Operation(Claimable):
         Operation.objects.filter(pk=self.pk).update(problem="")
         self.problem = ""
 
-    def _stay(self, *, by: Any, at: datetime, note: str, **facts: Any) -> None:
-        """Change something of an operation that is not armed yet, or raise IllegalTransition."""
+    def _stay(
+        self, *, in_: tuple[State, ...], by: Any, at: datetime, note: str, **facts: Any
+    ) -> None:
+        """Change something while it stays in one of the states, or raise IllegalTransition."""
         with transaction.atomic():
-            row = self._unmoved().filter(state__in=CANCELLABLE_STATES)
+            row = self._unmoved().filter(state__in=in_)
             if not row.update(**{"activate_at": self.activate_at, **facts}):
                 self.refresh_from_db()
                 raise IllegalTransition(f"{self} has changed meanwhile")

@@ -3,23 +3,34 @@
 from certificates.views.ca_dialogs import remint_ca, remint_ca_time, retire_old_ca
 from certificates.views.certificate_dialogs import download_certificate, view_certificate
 from certificates.views.decision_dialogs import postpone, roll_back, sign_off
+from certificates.views.evidence import download_evidence_pack, evidence_pack
 from certificates.views.operation_dialogs import assign_now, cancel_operation, clear_failure
 from certificates.views.pages import ca_pane, device, index, operation, operations, servers_pane
+from certificates.views.retirement_dialogs import (
+    authorities,
+    retire_by_itself,
+    retire_rolled_back_ca,
+)
 
 __all__ = [
     "assign_now",
+    "authorities",
     "ca_pane",
     "cancel_operation",
     "clear_failure",
     "device",
     "download_certificate",
+    "download_evidence_pack",
+    "evidence_pack",
     "index",
     "operation",
     "operations",
     "postpone",
     "remint_ca",
     "remint_ca_time",
+    "retire_by_itself",
     "retire_old_ca",
+    "retire_rolled_back_ca",
     "roll_back",
     "servers_pane",
     "sign_off",

@@ -19,6 +19,7 @@ from certificates.models.authority import State as CAState
 from certificates.models.operation import Policy
 from certificates.retirement import Retirement
 from certificates.standing import Standing
+from certificates.still_trusted import StillTrusted
 from devices.models import Device
 from pki import keys
 from zcc.ground import access, clock, dialogs
@@ -32,13 +33,14 @@ def remint_ca(request: HttpRequest) -> HttpResponse:
     ca = _internal_ca()
     silent = authorities.silent_satellites(ca.zone, now=now)
     servers = list(Device.objects.filter(zone=ca.zone).active().tls_servers().order_by("name"))
-    proposed = _proposed(ca, now=now)
+    proposed, older = _proposed(ca, now=now), StillTrusted(ca)
     form = RemintCAForm(
         request.POST or None,
         user=request.user,
         ca=ca,
         servers=servers,
         silent=silent,
+        older=older,
         now=now,
         initial=proposed,
     )
@@ -54,6 +56,7 @@ def remint_ca(request: HttpRequest) -> HttpResponse:
         **_when(ActivationTimeForm(request.POST or proposed, now=now), ca),
         "servers": servers,
         "silent": silent,
+        "older": older,
     }
     return dialogs.show(request, "certificates/remint_ca_dialog.html", form, context)
 

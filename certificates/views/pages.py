@@ -16,7 +16,7 @@ from certificates.device_certificates import DeviceCertificates
 from certificates.devices_at_risk import at_risk
 from certificates.history import History, StandingOf
 from certificates.live import Part
-from certificates.models import Operation
+from certificates.models import EvidencePack, Operation
 from certificates.operation_message import message
 from certificates.server_rows import ServerRow, server_rows
 from certificates.standing import Standing
@@ -130,6 +130,8 @@ def _operation_part(request: HttpRequest, found: Operation, *, now: datetime) ->
     query = {key: request.GET[key] for key in ("after", "before") if key in request.GET}
     history = History(found, query, now=now)
     standing = StandingOf(found, now=now)
+    evidence = EvidencePack.objects.defer("content").filter(operation=found).first()
+    is_moving = history.is_moving or (evidence is not None and evidence.is_being_made)
     return Part(
         id="operation",
         url=_address("certificates:operation", query, found.pk),
@@ -142,9 +144,11 @@ def _operation_part(request: HttpRequest, found: Operation, *, now: datetime) ->
             "steps": Timeline(standing).steps(),
             "counts": standing.counts,
             "proven": standing.proven,
+            "evidence": evidence,
+            "may_manage": access.has(request.user, "manage_certificates"),
             "now": now,
         },
-        seconds=live.QUICK if history.is_moving else live.SLOW,
+        seconds=live.QUICK if is_moving else live.SLOW,
     )
 
 

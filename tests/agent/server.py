@@ -21,8 +21,8 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(*self.server.zone_server.get(self.path))
 
     def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.answer(*self.server.zone_server.post(self.path, body))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer(*self.server.zone_server.post(self.path, body, self.headers))
 
     def answer(self, status, body, headers=None):
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -49,8 +49,8 @@ class Server(ThreadingHTTPServer):
 class Running:
     """A server in a thread, while its context lasts."""
 
-    def __init__(self, address="127.0.0.1"):
-        self.http = Server((address, 0), Handler)
+    def __init__(self, address="127.0.0.1", port=0):
+        self.http = Server((address, port), Handler)
         self.http.zone_server = self
         self.port = self.http.server_address[1]
 
@@ -110,7 +110,8 @@ class ZoneServer(Running):
             return 200, {"zone": self.zone.guid, "name": "DEMO-ZONE", "anchors": anchors}
         return (204, {}) if path == "/device/ping" else (404, {"error": "No such page."})
 
-    def post(self, path, body):
+    def post(self, path, body, headers):
+        body = json.loads(body)
         if self.refusal:
             return self.refusal
         if path == "/device/enrol":

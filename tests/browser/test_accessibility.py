@@ -69,6 +69,19 @@ def test_held_operation_and_its_dialogs(screen, live_server, operation):
         assert (path, violations(screen)) == (path, [])
 
 
+def test_overlap_and_its_dialogs(screen, live_server, operation, now):
+    Device.objects.filter(name="ws-1").update(trusted_fingerprints=[operation.old_ca.sha256])
+    building.overlap(building.arm(operation, now), now)
+    own = f"/certificates/operations/{operation.pk}"
+    paths = ["/certificates/", "/certificates/authorities/", "/certificates/remint-ca/"]
+    dialogs = ("retire-old-ca", "retire-by-itself", "evidence-pack")
+    paths += [f"{own}/", *(f"{own}/{dialog}/" for dialog in dialogs)]
+
+    for path in paths:
+        screen.goto(live_server.url + path)
+        assert (path, violations(screen)) == (path, [])
+
+
 def test_sign_in(page, live_server, zone):
     page.goto(f"{live_server.url}/login/")
     assert violations(page) == []

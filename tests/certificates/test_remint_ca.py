@@ -6,8 +6,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from agent.manifest import MAX_ANCHORS
 from certificates.models import Operation
 from devices.models import Device
+from tests.certificates import building
 from tests.certificates.building import PASSWORD
 from tests.certificates.dialogs import assert_is_closed, assert_is_refused
 from zcc.ground.time_zones import COOKIE
@@ -207,3 +209,47 @@ def test_button_works_again_in_overlap(client, alice, make_operation):
     client.force_login(alice)
 
     assert 'hx-get="/certificates/remint-ca/"' in client.get("/certificates/").text
+
+
+@pytest.fixture
+def in_overlap(make_operation):
+    return make_operation("overlap")
+
+
+def test_remint_in_overlap_is_asked_first(client, alice, in_overlap, data):
+    old = in_overlap.old_ca
+    Device.objects.update(trusted_fingerprints=[old.sha256])
+    Device.objects.filter(name="ps1").update(trusted_fingerprints=[in_overlap.new_ca.sha256])
+    client.force_login(alice)
+
+    page = " ".join(client.get(URL).text.split())
+
+    assert f"1 previous CA is still trusted:</b> {old.named}." in page
+    assert "2 devices still need it and come in by the link of generation 1." in page
+    assert_is_refused(client.post(URL, data), "Tick the box if you want another CA beside those")
+    assert Operation.objects.get() == in_overlap
+
+
+def test_remint_in_overlap_begins_when_the_box_is_ticked(client, alice, in_overlap, data):
+    client.force_login(alice)
+
+    assert_is_closed(client.post(URL, {**data, "although_trusted": "on"}))
+
+    assert Operation.objects.open().get().old_ca == in_overlap.new_ca
+
+
+def test_nobody_is_asked_when_no_previous_ca_is_trusted(client, alice, ca):
+    client.force_login(alice)
+
+    assert "still trusted" not in client.get(URL).text
+
+
+def test_remint_is_refused_when_devices_could_hold_no_more_anchors(client, alice, ca, data, now):
+    for generation in range(2, MAX_ANCHORS + 1):
+        building.make_authority(ca.zone, ca.server, now, generation=generation, state="superseded")
+    client.force_login(alice)
+
+    response = client.post(URL, {**data, "although_trusted": "on"})
+
+    assert_is_refused(response, "20 CAs are trusted, and a device holds no more.")
+    assert not Operation.objects.exists()

@@ -32,24 +32,25 @@ SERVERS = ["ps1", "ps2", "ps3"]
 NOWHERE = "127.99.0"  # nothing listens there
 
 
-def new_server(number):
+def new_server(number, network=NOWHERE):
     return NewServer(
-        name=f"ps{number}", dns_name=f"ps{number}.test.zone", addresses=[f"{NOWHERE}.{number}"]
+        name=f"ps{number}", dns_name=f"ps{number}.test.zone", addresses=[f"{network}.{number}"]
     )
 
 
 class Living:
     """The zone, and what a test does to it."""
 
-    def __init__(self):
+    def __init__(self, servers=SERVERS, network=NOWHERE):
         now = clock.now()
-        first = new_server(1)
+        self.servers = servers
+        first = new_server(1, network)
         ca = InternalCA(common_name="TEST-ZONE", key_type="ec-p256")
         self.zone = installing.set_up_zone("TEST-ZONE", first, ca, home=here.home("ps1"), now=now)
-        for number in (2, 3):
-            self.join(new_server(number))
+        for number in range(2, len(servers) + 1):
+            self.join(new_server(number, network))
         self.alice = User.objects.create_user("alice")
-        for name in SERVERS:
+        for name in servers:
             self.beat(name)
         self.add_workstation("ws1")
         self.run()
@@ -130,7 +131,7 @@ class Living:
     def replicate_now(self, *, source="ps1"):
         """Let the next round of the schedule be now."""
         operation = Operation.objects.latest("pk")
-        for name in SERVERS:
+        for name in self.servers:
             here.home(name).add_content(
                 operation.update.content_sha256,
                 here.home(source).open_content(operation.update.content_sha256),

@@ -10,6 +10,7 @@ from certificates.actions import operations
 from certificates.models import (
     CertificateAuthority,
     IssuedCertificate,
+    KeyEnd,
     LinkCertificate,
     ServerCertificate,
 )
@@ -49,7 +50,8 @@ def kill_at(living, point):
     assert was_killed(run, f"{name}:kill:{nth or 1}")
     past = clock.now()
     operation = living.zone.operations.get()
-    for rows in (living.zone.operations, ServerCertificate.objects, operation.servers):
+    claimed = (living.zone.operations, ServerCertificate.objects, KeyEnd.objects)
+    for rows in (*claimed, operation.servers):
         rows.exclude(claim_id=None).update(lease_until=past)
 
 
@@ -126,3 +128,18 @@ def test_killed_cancel_leaves_nothing_behind(living, homes, point):
     for home in homes.values():
         assert not list((home.path / "remint-repo").iterdir())
         assert home.content_items() == []
+
+
+@pytest.mark.parametrize("point", ["ca-key-ends", "file.removed:1", "ca-key-destroyed"])
+def test_killed_end_of_a_key_is_completed_and_said_once(living, point):
+    operation = living.reach("completed")
+    operation.old_ca.issued.exclude(purpose="ca").delete()
+    KeyEnd.objects.update(due_at=clock.now())
+    kill_at(living, point)
+
+    living.run()
+
+    operation.old_ca.refresh_from_db()
+    assert operation.old_ca.key_destroyed_at is not None
+    assert not keys.has_ca_key(here.home("ps1"), operation.old_ca.guid)
+    assert operation.events.filter(note__startswith="Key destroyed").count() == 1

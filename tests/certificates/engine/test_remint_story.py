@@ -216,13 +216,14 @@ def test_second_remint_after_the_first_is_the_third_generation(living, homes):
     assert {home.live().operation for home in homes.values()} == {str(operation.guid)}
 
 
-def test_remint_in_overlap_links_to_the_oldest_trusted_ca(living):
+def test_remint_in_overlap_sends_the_link_of_the_oldest_trusted_ca(living, homes):
     first = living.reach("overlap")
 
     second = living.reach("overlap")
 
-    link = LinkCertificate.objects.get(certified=second.new_ca)
-    assert link.authority == first.old_ca
+    oldest = LinkCertificate.objects.get(certified=second.new_ca, authority=first.old_ca)
+    sent = pem.split(homes["ps1"].live().chain_pem)[1:]
+    assert [pem.fingerprint(link) for link in sent] == [oldest.sha256]
     assert len(trust.wanted(living.zone)["anchors"]) == 3
     authorities.retire_old_ca(second, by=living.alice, now=clock.now())
     assert states(Operation.objects.order_by("pk")) == ["completed", "completed"]
