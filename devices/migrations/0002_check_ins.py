@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('devices', '0001_initial'),
+        ("devices", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='device',
-            name='check_ins',
-            field=models.BinaryField(default=b''),
+            model_name="device",
+            name="check_ins",
+            field=models.BinaryField(default=b""),
         ),
     ]
