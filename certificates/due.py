@@ -12,7 +12,7 @@ from typing import NamedTuple
 from django.db.models import Q
 
 from certificates import home_trust, server_steps, trust
-from certificates.actions import operations, server_certificates
+from certificates.actions import forecasts, operations, server_certificates
 from certificates.models import (
     CertificateAuthority,
     JoinRequest,
@@ -41,6 +41,9 @@ def rings(zone: Zone, *, now: datetime) -> Iterator[Ring]:
     yield from _server_steps(zone, alive, now=now)
     for server in home_trust.behind(zone, alive):
         yield Ring("certificates.tasks.follow_trust", server.queue, {"device_id": server.pk})
+    if alive and forecasts.due(zone, now=now):  # any of them can do it
+        queue = alive[min(alive)].queue
+        yield Ring("certificates.tasks.make_forecast", queue, {"zone_id": zone.pk})
     signing = signing_server(zone)
     if signing is not None and signing.pk in alive:
         yield from _signing(zone, signing.queue, now=now)

@@ -5,7 +5,7 @@ import logging
 from celery import shared_task
 
 from certificates import due, home_trust, initiating_work, joining, leftovers, server_steps
-from certificates.actions import operations, server_certificates
+from certificates.actions import forecasts, operations, server_certificates
 from certificates.models import (
     HomeTrust,
     JoinRequest,
@@ -96,6 +96,12 @@ def follow_trust(*, device_id: int) -> None:
 def publish_trust(*, zone_id: int) -> None:
     """On the signing server: the next trust manifest."""
     initiating_work.publish_trust(Zone.objects.get(pk=zone_id), home=here.home())
+
+
+@shared_task(ignore_result=True)
+def make_forecast(*, zone_id: int) -> None:
+    """On any server: look anew when how many devices will be ready."""
+    forecasts.make(Zone.objects.get(pk=zone_id), now=clock.now())
 
 
 @shared_task(ignore_result=True)

@@ -29,6 +29,10 @@ urlpatterns = [
         "certificates/operations/<int:pk>/clear-message/", views.clear_failure, name="clear_failure"
     ),
     path("certificates/operations/<int:pk>/postpone/", views.postpone, name="postpone"),
+    path(
+        "certificates/operations/<int:pk>/postpone/time/", views.postpone_time, name="postpone_time"
+    ),
+    path("certificates/stragglers/<int:pk>/", views.stragglers, name="stragglers"),
     path("certificates/operations/<int:pk>/sign-off/", views.sign_off, name="sign_off"),
     path("certificates/operations/<int:pk>/roll-back/", views.roll_back, name="roll_back"),
     path(

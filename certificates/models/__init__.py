@@ -1,4 +1,5 @@
 from certificates.models.authority import CertificateAuthority, IssuedCertificate, LinkCertificate
+from certificates.models.forecast import Forecast, Straggler
 from certificates.models.joining import JoinRequest, JoinToken
 from certificates.models.operation import Operation, OperationEvent
 from certificates.models.server_certificate import ServerCertificate
@@ -8,6 +9,7 @@ from certificates.models.trust import HomeTrust, PublishedTrust
 
 __all__ = [
     "CertificateAuthority",
+    "Forecast",
     "HomeTrust",
     "IssuedCertificate",
     "JoinRequest",
@@ -19,4 +21,5 @@ __all__ = [
     "ServerCertificate",
     "ServerProgress",
     "SignOff",
+    "Straggler",
 ]

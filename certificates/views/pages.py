@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from certificates import live
+from certificates import forecast_view, live
 from certificates.answers import answers
 from certificates.buttons import NO_RIGHT, ca_buttons
 from certificates.device_certificates import DeviceCertificates
@@ -65,6 +65,7 @@ def _ca_part(request: HttpRequest, standing: Standing, rows: list[ServerRow]) ->
         "buttons": ca_buttons(standing, request.user),
         "at_risk": risk,
         "lost": standing.lost,
+        "outlook": outlook(standing.operation, now=standing.now),
         "message": message(standing) if standing.operation else None,
         "steps": Timeline(standing).steps() if standing.operation else [],
         "may_manage": may_manage,
@@ -77,6 +78,14 @@ def _ca_part(request: HttpRequest, standing: Standing, rows: list[ServerRow]) ->
         context=context,
         seconds=live.QUICK if standing.is_moving else live.SLOW,
     )
+
+
+def outlook(operation: Operation | None, *, now: datetime) -> forecast_view.Outlook | None:
+    """Return what is foreseen of an operation, None as long as nothing is."""
+    forecast = forecast_view.of_operation(operation) if operation else None
+    if forecast is None or operation is None:
+        return None
+    return forecast_view.Outlook(forecast, operation, now=now)
 
 
 def _servers_part(request: HttpRequest, standing: Standing, rows: list[ServerRow]) -> Part:
@@ -140,6 +149,7 @@ def _operation_part(request: HttpRequest, found: Operation, *, now: datetime) ->
             "steps": Timeline(standing).steps(),
             "counts": standing.counts,
             "proven": standing.proven,
+            "outlook": outlook(found, now=now),
             "now": now,
         },
         seconds=live.QUICK if history.is_moving else live.SLOW,

@@ -54,7 +54,7 @@ def test_dead_device_has_no_date_and_keeps_the_whole_from_one():
 
     assert [key for key, at in found.due.items() if at is None] == list(range(40, 50))
     assert found.reached(1) is None
-    assert found.reached(0.75) is not None
+    assert found.reached(0.7) is not None
 
 
 def test_holiday_in_the_records_is_no_prophecy():
