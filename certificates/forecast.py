@@ -40,8 +40,9 @@ BUCKETS = len(SILENCES) + 1
 ENOUGH = 8
 # A device that calls this often and has just called will call again, whatever the hour.
 PROMPT = 0.25
-# Without records: one that has missed two refreshes has no date.
+# Without records: one that has missed two refreshes has no date. A contact is noted to the minute.
 MISSED = 2.0
+SLACK = 1 / 60
 
 
 class Standing(Enum):
@@ -62,6 +63,10 @@ class Candidate:
     enrolled: float
     heard: float
     standing: Standing = Standing.WAITING
+
+    def is_regular(self, now: float) -> bool:
+        """Whether it has kept to its schedule."""
+        return now - self.heard <= MISSED * self.interval + SLACK
 
 
 @dataclass
@@ -159,7 +164,7 @@ class Schedule:
     def add(self, one: Candidate, *, now: float) -> float | None:
         """Count a device; return when half of its interval is over, None if it is silent."""
         self.number += 1
-        if now - one.heard > MISSED * one.interval:
+        if not one.is_regular(now):
             self.never += 1
             return None
         self.by_interval[one.interval] = self.by_interval.get(one.interval, 0) + 1
@@ -251,7 +256,7 @@ class Fleet:
 
     def is_prompt(self, one: Candidate) -> bool:
         """Whether the device calls so often, and has just called, that its schedule is enough."""
-        return one.interval <= PROMPT and self.now - one.heard <= MISSED * one.interval
+        return one.interval <= PROMPT and one.is_regular(self.now)
 
     def pool(self, one: Candidate) -> int | None:
         """Return the pool of a device; None if no record tells of any like it."""

@@ -17,7 +17,7 @@ GRID = {"0 %": 0.0, "90 %": 0.9, "99 %": 0.99, "99.9 %": 0.999, "99.99 %": 0.999
 TENFOLD = (BOTTOM - TOP) / 4
 TICKS = 5
 POINTS = 160  # of a line
-BEYOND = 1.08  # the chart goes on a little after the last thing in it
+BEYOND = 1.16  # the chart goes on a little after the last thing in it: words stand there
 AT_LEAST = timedelta(minutes=2)
 
 

@@ -101,7 +101,7 @@ def basis(forecast: Forecast) -> str:
     """Say what the forecast was made from."""
     if forecast.by_schedule == 0:
         return "from their check-in history"
-    if forecast.by_schedule >= forecast.total - forecast.ready:
+    if forecast.by_schedule >= forecast.total:
         return "from their refresh schedules: there is no week of check-in history yet"
     schedules = count(forecast.by_schedule, "device")
     return f"from their check-in history; {schedules} from the refresh schedule alone"

@@ -170,7 +170,8 @@ def _store(row: Forecast, fleet: Fleet, foreseen: Foreseen, *, seen: str, now: d
         "total": foreseen.total,
         "ready": foreseen.ready,
         "without_date": sum(at is None for at in dates.values()),
-        "by_schedule": foreseen.by_schedule,
+        # Of an operation: at planning, like the curve that is compared with what comes.
+        "by_schedule": row.by_schedule if row.planned else foreseen.by_schedule,
         "expected": expected,
         "planned": row.planned or expected,
         "real": real if row.operation_id else [],
