@@ -101,10 +101,17 @@ def basis(forecast: Forecast) -> str:
     """Say what the forecast was made from."""
     if forecast.by_schedule == 0:
         return "from their check-in history"
-    if forecast.by_schedule >= forecast.total:
+    if forecast.by_schedule >= _coming(forecast):
         return "from their refresh schedules: there is no week of check-in history yet"
     schedules = count(forecast.by_schedule, "device")
     return f"from their check-in history; {schedules} from the refresh schedule alone"
+
+
+def _coming(forecast: Forecast) -> float:
+    """How many there were to be foreseen; of an operation those that were to come, at planning."""
+    if not forecast.planned:
+        return forecast.total
+    return float(forecast.planned[-1][1] - forecast.planned[0][1])
 
 
 @dataclass(frozen=True)

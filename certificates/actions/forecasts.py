@@ -27,6 +27,7 @@ from zcc.ground import claims
 HOUR = 3600.0
 AT_REST = timedelta(hours=1)
 SOONEST = timedelta(seconds=10)
+COMPLETE = timedelta(minutes=1)  # when all are ready: one more may enrol, a proof may end
 PER_DEVICE = timedelta(milliseconds=6)
 NAMED = 2000  # stragglers are kept by name, the last ones
 KEPT = 400  # points of the real curve
@@ -189,11 +190,12 @@ def _store(row: Forecast, fleet: Fleet, foreseen: Foreseen, *, seen: str, now: d
 
 def _until_next(row: Forecast, foreseen: Foreseen, *, now: datetime) -> timedelta:
     """Return how long this forecast is good for: longer in a large zone, and as time goes by."""
-    if row.operation_id is None or foreseen.ready == foreseen.total:
+    if row.operation_id is None:
         return AT_REST
+    soonest = COMPLETE if foreseen.ready == foreseen.total else SOONEST
     began = row.planned[0][0] if row.planned else now.timestamp()
     by_age = timedelta(seconds=max(now.timestamp() - began, 0) / 100)
-    return min(max(SOONEST, foreseen.total * PER_DEVICE, by_age), AT_REST)
+    return min(max(soonest, foreseen.total * PER_DEVICE, by_age), AT_REST)
 
 
 def _steps(dates: dict[int, float | None], *, already: int) -> list[list[float]]:
