@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from django.conf import settings
 from django.db.models import Max
 
+from certificates import forecast_view
 from certificates.models import CertificateAuthority
 from devices.models import Device, Zone
 from zcc.templatetags.times import planned_text, span, until_text
@@ -84,16 +85,49 @@ class Recommendation:
         return planned_text(self.since)
 
 
+# Of the devices that come at all, so many are to be ready by the recommended time.
+WANTED = 0.999
+
+
 def recommendation(zone: Zone, *, now: datetime) -> Recommendation:
-    """Return the sum of replication, refresh and arming, rounded up to a quarter of an hour."""
+    """
+    Return from when on an activation leaves everyone the time to get ready.
+
+    It is the sum of replication, refresh, what this fleet's check-ins show, and arming, rounded up
+    to a quarter of an hour.
+    """
     longest = Device.objects.filter(zone=zone).active().aggregate(it=Max("refresh_interval"))["it"]
     parts = [
         ("Content replication", zone.replication_interval),
         ("Refresh schedule, longest", max(zone.refresh_interval, longest or timedelta())),
+        *_by_history(zone),
         ("Arming the servers", settings.ZCC_CANCEL_CUTOFF),
     ]
     total = sum((length for _, length in parts), timedelta())
     return Recommendation(parts, total, round_up(now + total))
+
+
+def proposed(ca: CertificateAuthority, *, now: datetime) -> datetime:
+    """Return the recommended time, or an earlier one that leaves time to mend before the end."""
+    since = recommendation(ca.zone, now=now).since
+    if ca.expires_at is None:
+        return since
+    latest = round_up(ca.expires_at - TIME_TO_MEND)
+    least = round_up(now + ca.zone.replication_interval + 2 * settings.ZCC_CANCEL_CUTOFF)
+    return min(since, max(latest, least))
+
+
+def _by_history(zone: Zone) -> list[tuple[str, timedelta]]:
+    """What the records of contacts add, where there are any."""
+    forecast = forecast_view.at_rest(zone)
+    if forecast is None or forecast.by_schedule >= forecast.total:
+        return []
+    within = forecast.time_for(WANTED)
+    if within is None:
+        return []
+    silent = forecast.without_date > (1 - WANTED) * forecast.total
+    who = "those in contact check in" if silent else "this fleet checks in"
+    return [(f"99.9 % of {who} within", within)]
 
 
 def round_up(at: datetime) -> datetime:

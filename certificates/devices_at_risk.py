@@ -1,20 +1,23 @@
-"""Devices that would probably miss the activation, by name: failed ones, then silent ones."""
+"""
+Devices that would probably miss the activation, by name.
+
+Who is expected late is in the forecast, which a worker makes; that an update has failed is known at
+once. Those come first.
+"""
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 
-from django.db.models import Case, QuerySet, Value, When
+from django.db.models import QuerySet
 
+from certificates import forecast_view
+from certificates.forecast_view import Name
+from certificates.models import Forecast, Straggler
 from certificates.standing import Standing
 from devices.models import Device
 from systemupdates.models import DeviceUpdate
 from systemupdates.models.device_update import State
-from zcc.templatetags.times import span
 
 SHOWN = 6  # "Six at most, then View all N" (the design)
-# A device may miss one refresh before anyone has to look.
-SLACK = timedelta(minutes=1)
-NOT_READY = (State.ASSIGNED, State.DOWNLOADING, State.UPDATING)
 
 
 @dataclass(frozen=True)
@@ -35,29 +38,46 @@ class AtRisk:
 
 
 def at_risk(standing: Standing) -> AtRisk:
-    """Return the devices of the zone's operation that failed or are silent and not ready."""
+    """Return the devices of the zone's operation that failed, or are expected too late."""
     if standing.operation is None or standing.is_taken_back or not standing.counts.total:
         return AtRisk()
-    rows = _rows(standing)
-    failed_first = Case(When(state=State.FAILED, then=Value(0)), default=Value(1))
-    shown = rows.select_related("device").order_by(failed_first, "device__name")[:SHOWN]
-    return AtRisk(rows.count(), [_risk(row, now=standing.now) for row in shown])
+    failed = _failed(standing)
+    first = [_failure(row) for row in failed.select_related("device")[:SHOWN]]
+    number = standing.counts.failed
+    forecast = forecast_view.of_operation(standing.operation)
+    if forecast is not None:
+        late = _late(standing, forecast)
+        number += late.count() + _unnamed(standing, forecast)
+        names = late.select_related("device")[: SHOWN - len(first)]
+        first += [_lateness(Name(row, standing.now)) for row in names]
+    return AtRisk(number, first)
 
 
-def _rows(standing: Standing) -> QuerySet[DeviceUpdate]:
+def _failed(standing: Standing) -> QuerySet[DeviceUpdate]:
     assert standing.operation is not None
-    silent_since = standing.now - 2 * standing.zone.refresh_interval - SLACK
-    rows = DeviceUpdate.objects.in_play().filter(update=standing.operation.update)
-    unready = rows.filter(state__in=NOT_READY)
-    silent = unready.filter(device__last_contact_at__lt=silent_since)
-    unheard = unready.filter(device__last_contact_at=None, device__enrolled_at__lt=silent_since)
-    return rows.filter(state=State.FAILED) | silent | unheard
+    rows = DeviceUpdate.objects.in_play().filter(update=standing.operation.update_id)
+    return rows.filter(state=State.FAILED).order_by("device__name")
 
 
-def _risk(row: DeviceUpdate, *, now: datetime) -> Risk:
-    if row.state == State.FAILED:
-        return Risk(row.device, "x-octagon", f"Update Failed: {row.reason or 'no reason given'}")
-    if row.device.last_contact_at is None:
-        return Risk(row.device, "question-circle", "not heard of yet")
-    silence = span(now - row.device.last_contact_at).split(" ")
-    return Risk(row.device, "clock-history", f"not seen for {' '.join(silence[:2])}")
+def _late(standing: Standing, forecast: Forecast) -> QuerySet[Straggler]:
+    """Those named by the forecast that have neither become ready nor failed since."""
+    assert standing.operation is not None
+    date = max(standing.operation.activate_at, standing.now)
+    rows = forecast_view.unready(forecast_view.after(forecast, date), standing.operation)
+    return rows.exclude(device__in=_failed(standing).values("device"))
+
+
+def _unnamed(standing: Standing, forecast: Forecast) -> int:
+    """How many more miss the date than a forecast keeps by name."""
+    assert standing.operation is not None
+    date = max(standing.operation.activate_at, standing.now)
+    return max(forecast.missing_at(date) - forecast_view.after(forecast, date).count(), 0)
+
+
+def _failure(row: DeviceUpdate) -> Risk:
+    return Risk(row.device, "x-octagon", f"Update Failed: {row.reason or 'no reason given'}")
+
+
+def _lateness(name: Name) -> Risk:
+    never = name.straggler.device.last_contact_at is None
+    return Risk(name.straggler.device, "question-circle" if never else "clock-history", name.reason)

@@ -20,7 +20,7 @@ from certificates import (
     trust,
     updater_tool,
 )
-from certificates.actions import operations, server_certificates
+from certificates.actions import forecasts, operations, server_certificates
 from certificates.models import (
     CertificateAuthority,
     EvidencePack,
@@ -53,6 +53,9 @@ def rings(zone: Zone, *, now: datetime) -> Iterator[Ring]:
     for server in home_trust.behind(zone, alive):
         yield Ring("certificates.tasks.follow_trust", server.queue, {"device_id": server.pk})
     yield from _with_keys(zone, alive, now=now)
+    if alive and forecasts.due(zone, now=now):  # any of them can do it
+        queue = alive[min(alive)].queue
+        yield Ring("certificates.tasks.make_forecast", queue, {"zone_id": zone.pk})
     signing = signing_server(zone)
     if signing is not None and signing.pk in alive:
         yield from _signing(zone, signing.queue, now=now)

@@ -16,7 +16,7 @@ from certificates import (
     sealed_transfer,
     server_steps,
 )
-from certificates.actions import operations, server_certificates
+from certificates.actions import forecasts, operations, server_certificates
 from certificates.models import (
     EvidencePack,
     HomeTrust,
@@ -133,6 +133,12 @@ def publish_trust(*, zone_id: int) -> None:
 def make_updater_tool(*, zone_id: int) -> None:
     """On the signing server: the Certificate Updater Tool of the newest operation."""
     initiating_work.make_updater_tool(Zone.objects.get(pk=zone_id), home=here.home())
+
+
+@shared_task(ignore_result=True)
+def make_forecast(*, zone_id: int) -> None:
+    """On any server: look anew when how many devices will be ready."""
+    forecasts.make(Zone.objects.get(pk=zone_id), now=clock.now())
 
 
 @shared_task(ignore_result=True)

@@ -38,6 +38,10 @@ urlpatterns = [
         name="download_evidence_pack",
     ),
     path("certificates/operations/<int:pk>/postpone/", views.postpone, name="postpone"),
+    path(
+        "certificates/operations/<int:pk>/postpone/time/", views.postpone_time, name="postpone_time"
+    ),
+    path("certificates/stragglers/<int:pk>/", views.stragglers, name="stragglers"),
     path("certificates/operations/<int:pk>/sign-off/", views.sign_off, name="sign_off"),
     path("certificates/operations/<int:pk>/roll-back/", views.roll_back, name="roll_back"),
     path(

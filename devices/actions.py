@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 import agent
+from devices import check_ins
 from devices.models import Device, Heartbeat, Kind, RegistrationKey, Zone
 from pki import names
 from zcc.ground.wire import text
@@ -190,7 +191,7 @@ def record_contact(device: Device, report: Mapping[str, object], *, now: datetim
     )
     if recent and not changed:
         return
-    changed |= {"last_contact_at": now, "last_full_refresh_at": now}
+    changed |= {"last_contact_at": now, "last_full_refresh_at": now, **_check_in(device, now)}
     if isinstance(clock, datetime):
         changed["clock_offset"] = clock - now
     Device.objects.filter(pk=device.pk).update(**changed)
@@ -240,6 +241,12 @@ def ask_refresh(devices: QuerySet[Device], *, now: datetime) -> int:
     """
     asked = devices.active().exclude_primary_servers()  # type: ignore[attr-defined]
     return int(asked.update(refresh_asked_at=now))
+
+
+def _check_in(device: Device, now: datetime) -> dict[str, object]:
+    """What the contact adds to the record of hours: something once an hour, else nothing."""
+    record = check_ins.added(device.check_ins, now)
+    return {} if record is None else {"check_ins": record}
 
 
 def _addresses(device: Device, report: Mapping[str, object]) -> list[str]:
@@ -314,7 +321,7 @@ def beat(
     )
     changed: dict[str, object] = {}
     if server.last_contact_at is None or now - server.last_contact_at > CONTACT_RESOLUTION:
-        changed["last_contact_at"] = now
+        changed |= {"last_contact_at": now, **_check_in(server, now)}
     if server.trusted_fingerprints != sorted(trusted):
         changed["trusted_fingerprints"] = sorted(trusted)
     if server.version != agent.VERSION:

@@ -117,6 +117,8 @@ class Device(models.Model):
     enrolled_at = models.DateTimeField()
     last_contact_at = models.DateTimeField(null=True)
     last_full_refresh_at = models.DateTimeField(null=True)
+    # In which hours of the last weeks it was in contact: devices.check_ins.
+    check_ins = models.BinaryField(default=b"", editable=False)
     retired_at = models.DateTimeField(null=True)
     refresh_interval = models.DurationField(null=True)
     refresh_asked_at = models.DateTimeField(null=True)

@@ -6,6 +6,7 @@ from certificates.models.authority import (
 )
 from certificates.models.change_ca_draft import ChangeCADraft
 from certificates.models.evidence import EvidencePack
+from certificates.models.forecast import Forecast, Straggler
 from certificates.models.joining import JoinRequest, JoinToken
 from certificates.models.key_end import KeyEnd
 from certificates.models.operation import Operation, OperationEvent
@@ -20,6 +21,7 @@ __all__ = [
     "CertificateAuthority",
     "ChangeCADraft",
     "EvidencePack",
+    "Forecast",
     "HomeTrust",
     "IssuedCertificate",
     "JoinRequest",
@@ -34,5 +36,6 @@ __all__ = [
     "ServerCertificate",
     "ServerProgress",
     "SignOff",
+    "Straggler",
     "UpdaterTool",
 ]

@@ -2,8 +2,9 @@
 
 from certificates.views.ca_dialogs import remint_ca, remint_ca_time, retire_old_ca
 from certificates.views.certificate_dialogs import download_certificate, view_certificate
-from certificates.views.decision_dialogs import postpone, roll_back, sign_off
+from certificates.views.decision_dialogs import postpone, postpone_time, roll_back, sign_off
 from certificates.views.evidence import download_evidence_pack, evidence_pack
+from certificates.views.forecast_pages import stragglers
 from certificates.views.operation_dialogs import assign_now, cancel_operation, clear_failure
 from certificates.views.pages import ca_pane, device, index, operation, operations, servers_pane
 from certificates.views.retirement_dialogs import (
@@ -26,6 +27,7 @@ __all__ = [
     "operation",
     "operations",
     "postpone",
+    "postpone_time",
     "remint_ca",
     "remint_ca_time",
     "retire_by_itself",
@@ -34,5 +36,6 @@ __all__ = [
     "roll_back",
     "servers_pane",
     "sign_off",
+    "stragglers",
     "view_certificate",
 ]

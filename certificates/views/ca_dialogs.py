@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, render, resolve_url
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from certificates import activation
+from certificates import activation, forecast_view
 from certificates.actions import authorities
 from certificates.buttons import why_not_remint
 from certificates.forms import ActivationTimeForm, RemintCAForm, RetireOldCAForm
@@ -68,7 +68,7 @@ def _internal_ca() -> CertificateAuthority:
 
 def _proposed(ca: CertificateAuthority, *, now: datetime) -> dict[str, Any]:
     """What the dialog proposes: the manual's defaults, and the first recommended time."""
-    recommended = timezone.localtime(activation.recommendation(ca.zone, now=now).since)
+    recommended = timezone.localtime(activation.proposed(ca, now=now))
     key_type = keys.key_type_of(ca.x509().public_key())
     return {
         "common_name": ca.zone.name,
@@ -103,18 +103,20 @@ def remint_ca_time(request: HttpRequest) -> HttpResponse:
     now = clock.now()
     ca = _internal_ca()
     context = _when(ActivationTimeForm(request.GET, now=now), ca)
-    return render(request, "certificates/_activation_time.html", context)
+    return render(request, "certificates/_activation_time_answer.html", context)
 
 
-def _when(form: ActivationTimeForm, ca: CertificateAuthority) -> dict[str, str]:
-    """The chosen time spelled out, and what follows from it or why it cannot be."""
+def _when(form: ActivationTimeForm, ca: CertificateAuthority) -> dict[str, Any]:
+    """The chosen time spelled out, what follows from it or why it cannot be, and who misses it."""
     if not form.is_valid():
         return {"spelled_out": "", "consequence": _why_no_time(form)}
     when = form.cleaned_data["activate_at"]
     why_not = authorities.why_not_at(ca, when, years=authorities.MAX_YEARS, now=form.now)
     consequence = why_not or activation.consequence(when, ca, now=form.now)
     spelled_out = activation.spelled_out(when, zone=form.zone_of_time)
-    return {"spelled_out": spelled_out, "consequence": consequence}
+    found = None if why_not else forecast_view.at_rest(ca.zone)
+    misses = forecast_view.Misses(found, when, now=form.now) if found else None
+    return {"spelled_out": spelled_out, "consequence": consequence, "misses": misses}
 
 
 def _why_no_time(form: ActivationTimeForm) -> str:

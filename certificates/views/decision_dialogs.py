@@ -1,25 +1,25 @@
 """Dialogs in which an administrator decides about an operation: postpone, sign off, roll back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import messages
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, resolve_url
+from django.shortcuts import get_object_or_404, render, resolve_url
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
-from certificates import guard
+from certificates import activation, forecast_view, guard
 from certificates.actions import decisions
 from certificates.devices_left_behind import LeftBehind
-from certificates.forms import PostponeForm, RollBackForm, SignOffForm
+from certificates.forms import ActivationTimeForm, PostponeForm, RollBackForm, SignOffForm
 from certificates.history import StandingOf
 from certificates.models import Operation
 from zcc.ground import access, clock, dialogs
 
-PROPOSED = timedelta(days=3)
+PROPOSED = 3  # days
 
 
 @require_http_methods(["GET", "POST"])
@@ -27,7 +27,8 @@ PROPOSED = timedelta(days=3)
 def postpone(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask for another time of activation."""
     now, operation = clock.now(), _operation(pk)
-    proposed = timezone.localtime(operation.activate_at + PROPOSED)
+    days = _days(request)
+    proposed = timezone.localtime(max(operation.activate_at, now) + timedelta(days=days))
     form = PostponeForm(
         request.POST or None,
         now=now,
@@ -38,8 +39,41 @@ def postpone(request: HttpRequest, pk: int) -> HttpResponse:
         to = form.cleaned_data["activate_at"]
         decisions.postpone(operation, to=to, by=request.user, now=now)
 
-    context = {"why_not": decisions.why_not_postponed(operation)}
+    context = {
+        "why_not": decisions.why_not_postponed(operation),
+        "later": forecast_view.LATER,
+        "days": days,
+        **_then(operation, form.initial if not form.is_bound else form.data, now=now),
+    }
     return _ask(request, "postpone", operation, form, act, context, now=now)
+
+
+def _days(request: HttpRequest) -> int:
+    """By how many days the dialog proposes to postpone."""
+    asked = request.GET.get("days", "")
+    return next((days for days in forecast_view.LATER if str(days) == asked), PROPOSED)
+
+
+@require_safe
+@access.needs("manage_certificates")
+def postpone_time(request: HttpRequest, pk: int) -> HttpResponse:
+    """Say what the date and time that stand in the dialog right now would mean."""
+    now, operation = clock.now(), _operation(pk)
+    context = {"operation": operation, "now": now, **_then(operation, request.GET, now=now)}
+    return render(request, "certificates/_postpone_time.html", context)
+
+
+def _then(operation: Operation, typed: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
+    """The chosen time spelled out, what follows from it, and who would be lost when."""
+    form = ActivationTimeForm(typed, now=now)
+    if not form.is_valid():
+        return {"consequence": "Choose a date and a time."}
+    when = form.cleaned_data["activate_at"]
+    return {
+        "spelled_out": activation.spelled_out(when, zone=form.zone_of_time),
+        "consequence": activation.consequence(when, operation.old_ca, now=now),
+        "then": forecast_view.lost_at(operation, when, now=now),
+    }
 
 
 @require_http_methods(["GET", "POST"])

@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from certificates import live, updater_tool
+from certificates import forecast_view, live, updater_tool
 from certificates.answers import answers
 from certificates.buttons import NO_RIGHT, ca_buttons
 from certificates.device_certificates import DeviceCertificates
@@ -65,6 +65,7 @@ def _ca_part(request: HttpRequest, standing: Standing, rows: list[ServerRow]) ->
         "buttons": ca_buttons(standing, request.user),
         "at_risk": risk,
         "lost": standing.lost,
+        "outlook": outlook(standing.operation, now=standing.now),
         "message": message(standing) if standing.operation else None,
         "updater": updater_tool.shown(standing.operation) if standing.operation else None,
         "steps": Timeline(standing).steps() if standing.operation else [],
@@ -78,6 +79,14 @@ def _ca_part(request: HttpRequest, standing: Standing, rows: list[ServerRow]) ->
         context=context,
         seconds=live.QUICK if standing.is_moving else live.SLOW,
     )
+
+
+def outlook(operation: Operation | None, *, now: datetime) -> forecast_view.Outlook | None:
+    """Return what is foreseen of an operation, None as long as nothing is."""
+    forecast = forecast_view.of_operation(operation) if operation else None
+    if forecast is None or operation is None:
+        return None
+    return forecast_view.Outlook(forecast, operation, now=now)
 
 
 def _servers_part(request: HttpRequest, standing: Standing, rows: list[ServerRow]) -> Part:
@@ -146,6 +155,7 @@ def _operation_part(request: HttpRequest, found: Operation, *, now: datetime) ->
             "proven": standing.proven,
             "evidence": evidence,
             "may_manage": access.has(request.user, "manage_certificates"),
+            "outlook": outlook(found, now=now),
             "now": now,
         },
         seconds=live.QUICK if is_moving else live.SLOW,

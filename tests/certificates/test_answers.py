@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from certificates.actions import forecasts
 from certificates.answers import answers
 from certificates.buttons import why_busy
 from certificates.devices_at_risk import at_risk
@@ -85,6 +86,7 @@ def test_failed_and_silent_devices_are_named(make_operation, see, zone, now):
     Device.objects.filter(name="ws-1").update(last_contact_at=now - timedelta(days=12))
     rows = DeviceUpdate.objects.filter(device__name="ws-2")
     rows.move(to="failed", by=None, at=now, reason="disk full")
+    forecasts.make(zone, now=now)
 
     said, standing = see()
 

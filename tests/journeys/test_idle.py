@@ -16,7 +16,7 @@ from tests.journeys.zone import REPLICATION
 SECONDS = 20
 # The heartbeat, and when a server or device was heard of last, which is its other face.
 HEARTBEATS = {"devices_heartbeat"}
-LAST_CONTACT = {"last_contact_at", "last_full_refresh_at", "clock_offset"}
+LAST_CONTACT = {"last_contact_at", "last_full_refresh_at", "clock_offset", "check_ins"}
 
 
 def columns(zone, table):

@@ -1,0 +1,251 @@
+"""
+Making forecasts: rows in, the pure function, rows out. A worker does it, by age and by events.
+
+A small zone is looked at anew every few seconds while an operation runs; 100,000 devices every ten
+minutes, so that it takes a hundredth of a processor. A zone at rest: every hour.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Case, CharField, Value, When
+
+from certificates import readiness
+from certificates.forecast import Candidate, Standing, forecast
+from certificates.forecast import Forecast as Foreseen
+from certificates.models import Forecast, Operation, Straggler
+from certificates.models.operation import State
+from certificates.rhythm import rhythm_of
+from devices.check_ins import CheckIns, read
+from devices.models import Device, Kind, Zone
+from zcc.ground import claims
+
+HOUR = 3600.0
+AT_REST = timedelta(hours=1)
+SOONEST = timedelta(seconds=10)
+COMPLETE = timedelta(minutes=1)  # when all are ready: one more may enrol, a proof may end
+PER_DEVICE = timedelta(milliseconds=6)
+NAMED = 2000  # stragglers are kept by name, the last ones
+KEPT = 400  # points of the real curve
+# A Primary Server's heartbeat is its contact.
+SERVER_INTERVAL = timedelta(minutes=1)
+BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
+# From the first moment at which it is known what is to be replicated, to the end of the overlap.
+FORESEEN_STATES = (
+    State.REPLICATING,
+    State.ASSIGNED,
+    State.ARMED,
+    State.ACTIVATING,
+    State.OVERLAP,
+)
+
+
+def due(zone: Zone, *, now: datetime) -> bool:
+    """Whether a forecast of the zone is to be made; asking costs the same in any zone."""
+    operation = _operation(zone)
+    row = _row(zone, operation)
+    if operation is None and Operation.objects.filter(zone=zone).open().exists():
+        return False
+    if row is None:
+        return True
+    free = row.lease_until is None or row.lease_until <= now
+    return free and (row.due_at <= now or row.seen != _seen(zone, operation))
+
+
+def make(zone: Zone, *, now: datetime) -> None:
+    """Make the forecast that is due, unless another worker does."""
+    operation = _operation(zone)
+    found, _ = Forecast.objects.get_or_create(
+        zone=zone, operation=operation, defaults={"due_at": now}
+    )
+    row = claims.claim(Forecast.objects.filter(pk=found.pk), now=now)
+    if row is None:
+        return
+    seen = _seen(zone, operation)
+    with claims.held(row):
+        fleet = _of_operation(operation, now=now) if operation else _at_rest(zone, now=now)
+        foreseen = forecast(fleet.candidates, now=_hours(now), start=_hours(fleet.starts_at))
+    _store(row, fleet, foreseen, seen=seen, now=now)
+
+
+def _operation(zone: Zone) -> Operation | None:
+    """The newest operation for which devices get ready."""
+    rows = Operation.objects.filter(zone=zone, state__in=FORESEEN_STATES)
+    return rows.select_related("update").order_by("pk").last()
+
+
+def _row(zone: Zone, operation: Operation | None) -> Forecast | None:
+    return Forecast.objects.filter(zone=zone, operation=operation).defer(*_CURVES).first()
+
+
+_CURVES = ("expected", "planned", "real", "probable", "probable_mobiles")
+
+
+def _seen(zone: Zone, operation: Operation | None) -> str:
+    """What a forecast depends on besides time: an event changes it."""
+    if operation is not None:
+        return f"{operation.state} {operation.update.wave}"
+    newest = Device.objects.filter(zone=zone).order_by("-pk").values_list("pk", flat=True).first()
+    return f"{newest}"
+
+
+@dataclass
+class Fleet:
+    """What goes into a forecast, and which of its devices are mobiles."""
+
+    starts_at: datetime
+    candidates: list[Candidate] = field(default_factory=list)
+    mobiles: set[int] = field(default_factory=set)
+
+
+_COLUMNS = ("pk", "check_ins", "refresh_interval", "enrolled_at", "last_contact_at", "kind")
+
+
+def _at_rest(zone: Zone, *, now: datetime) -> Fleet:
+    fleet = Fleet(readiness.starts_at_rest(zone, now=now))
+    rows = Device.objects.filter(zone=zone).active().values_list(*_COLUMNS)
+    _fill(fleet, zone, ((*row, Standing.WAITING) for row in rows.iterator()))
+    return fleet
+
+
+def _of_operation(operation: Operation, *, now: datetime) -> Fleet:
+    if not operation.update.is_assigned:
+        return _replace_start(
+            _at_rest(operation.zone, now=now), readiness.starts_at(operation, now=now)
+        )
+    fleet = Fleet(readiness.starts_at(operation, now=now))
+    standing = Case(
+        When(readiness.is_ready(operation), then=Value(Standing.READY.name)),
+        When(readiness.IS_STUCK, then=Value(Standing.STUCK.name)),
+        default=Value(Standing.WAITING.name),
+        output_field=CharField(),
+    )
+    rows = readiness.counted(operation).annotate(standing=standing)
+    columns = [f"device__{name}" for name in _COLUMNS]
+    found = rows.values_list(*columns, "standing").iterator()
+    _fill(fleet, operation.zone, ((*row[:-1], Standing[row[-1]]) for row in found))
+    return fleet
+
+
+def _replace_start(fleet: Fleet, at: datetime) -> Fleet:
+    return Fleet(at, fleet.candidates, fleet.mobiles)
+
+
+def _fill(fleet: Fleet, zone: Zone, rows: Iterable[tuple[Any, ...]]) -> None:
+    for pk, record, interval, enrolled_at, last_contact_at, kind, standing in rows:
+        usual = SERVER_INTERVAL if kind == Kind.PRIMARY_SERVER else zone.refresh_interval
+        fleet.candidates.append(
+            Candidate(
+                pk,
+                read(record),
+                (interval or usual).total_seconds() / HOUR,
+                _hours(enrolled_at),
+                _hours(last_contact_at or enrolled_at),
+                standing,
+            )
+        )
+        if kind == Kind.MOBILE:
+            fleet.mobiles.add(pk)
+
+
+def _hours(at: datetime) -> float:
+    return at.timestamp() / HOUR
+
+
+@transaction.atomic
+def _store(row: Forecast, fleet: Fleet, foreseen: Foreseen, *, seen: str, now: datetime) -> None:
+    """Write what was foreseen, guarded by the claim."""
+    expected = _thinned([[at * HOUR, round(number, 2)] for at, number in foreseen.points])
+    dates = foreseen.due
+    waiting_mobiles = {key: at for key, at in dates.items() if key in fleet.mobiles}
+    real = _with_point(row.real, now, foreseen.ready)
+    facts = {
+        "made_at": now,
+        "due_at": now + _until_next(row, foreseen, now=now),
+        "seen": seen,
+        "starts_at": fleet.starts_at,
+        "total": foreseen.total,
+        "ready": foreseen.ready,
+        "without_date": sum(at is None for at in dates.values()),
+        # Of an operation: at planning, like the curve that is compared with what comes.
+        "by_schedule": row.by_schedule if row.planned else foreseen.by_schedule,
+        "expected": expected,
+        "planned": row.planned or expected,
+        "real": real if row.operation_id else [],
+        "probable": _steps(dates, already=foreseen.total - len(dates)),
+        "probable_mobiles": _steps(
+            waiting_mobiles, already=len(fleet.mobiles) - len(waiting_mobiles)
+        ),
+        "mobiles": len(fleet.mobiles),
+    }
+    if not row.operation_id:
+        facts["planned"] = []
+    if claims.mine(row).update(**facts, claim_id=None, lease_until=None):
+        _store_stragglers(row, fleet.candidates, dates)
+
+
+def _until_next(row: Forecast, foreseen: Foreseen, *, now: datetime) -> timedelta:
+    """Return how long this forecast is good for: longer in a large zone, and as time goes by."""
+    if row.operation_id is None:
+        return AT_REST
+    soonest = COMPLETE if foreseen.ready == foreseen.total else SOONEST
+    began = row.planned[0][0] if row.planned else now.timestamp()
+    by_age = timedelta(seconds=max(now.timestamp() - began, 0) / 100)
+    return min(max(soonest, foreseen.total * PER_DEVICE, by_age), AT_REST)
+
+
+def _steps(dates: dict[int, float | None], *, already: int) -> list[list[float]]:
+    """Return the curve of how many are more likely ready than not, an hour a step at most."""
+    steps: dict[float, int] = {}
+    for at in dates.values():
+        if at is not None:
+            steps[at] = steps.get(at, 0) + 1
+    number, found = already, [[0.0, float(already)]]
+    for at in sorted(steps):
+        number += steps[at]
+        found.append([at * HOUR, float(number)])
+    return found
+
+
+def _thinned(points: list[list[float]]) -> list[list[float]]:
+    """Leave out what lies level between its neighbours: nights, weekends, the end."""
+    kept = [
+        point
+        for before, point, after in zip(points, points[1:], points[2:], strict=False)
+        if not before[1] == point[1] == after[1]
+    ]
+    return [*points[:1], *kept, *points[-1:]]
+
+
+def _with_point(real: list[list[float]], now: datetime, ready: int) -> list[list[float]]:
+    """Return the real curve with one more point; too long a one loses every second point."""
+    if real and len(real) > 1 and real[-1][1] == real[-2][1] == ready:
+        real = real[:-1]
+    longer = [*real, [now.timestamp(), float(ready)]]
+    return longer if len(longer) <= KEPT else [*longer[:-1:2], longer[-1]]
+
+
+def _store_stragglers(
+    row: Forecast, candidates: Sequence[Candidate], dates: dict[int, float | None]
+) -> None:
+    """Keep by name those that are expected last."""
+    rhythms: dict[int, CheckIns | None] = {one.key: one.check_ins for one in candidates}
+    last = sorted(dates.items(), key=lambda item: (item[1] is not None, -(item[1] or 0), item[0]))
+    row.stragglers.all().delete()
+    Straggler.objects.bulk_create(
+        Straggler(
+            forecast_id=row.pk,
+            device_id=key,
+            expected_at=None if at is None else datetime.fromtimestamp(at * HOUR, UTC),
+            usually=_usually(rhythms[key]),
+        )
+        for key, at in islice(last, NAMED)
+    )
+
+
+def _usually(record: CheckIns | None) -> str:
+    return "" if record is None else rhythm_of(record).words
