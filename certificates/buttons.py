@@ -37,7 +37,12 @@ def ca_buttons(standing: Standing, user: object) -> list[Button]:
     busy = why_busy(standing.open_operation) if standing.open_operation else ""
     buttons = [
         Button("View Certificate", "eye", view),
-        Button("Change CA", "arrow-left-right", why=busy or LATER),
+        Button(
+            "Change CA",
+            "arrow-left-right",
+            reverse("certificates:change_ca"),
+            why_not_change(standing, user),
+        ),
     ]
     if not authority.is_internal:
         return buttons
@@ -58,12 +63,21 @@ def ca_buttons(standing: Standing, user: object) -> list[Button]:
 
 def why_not_remint(standing: Standing, user: object) -> str:
     """Return why the CA cannot be reminted now, nothing if it can."""
+    return _why_not_replaced(standing, user, "reminted")
+
+
+def why_not_change(standing: Standing, user: object) -> str:
+    """Return why the CA cannot be changed now, nothing if it can."""
+    return _why_not_replaced(standing, user, "changed")
+
+
+def _why_not_replaced(standing: Standing, user: object, done: str) -> str:
     if standing.open_operation is not None:
         return why_busy(standing.open_operation)
     if not access.has(user, "manage_certificates"):
         return NO_RIGHT
     if standing.authority is not None and standing.authority.is_expired(standing.now):
-        return "The active CA has expired. It can no longer be reminted in advance."
+        return f"The active CA has expired. It can no longer be {done} in advance."
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from certificates.views.ca_dialogs import remint_ca, remint_ca_time, retire_old_ca
 from certificates.views.certificate_dialogs import download_certificate, view_certificate
+from certificates.views.change_ca import change_ca, change_ca_time, discard_change_ca
 from certificates.views.decision_dialogs import postpone, roll_back, sign_off
 from certificates.views.operation_dialogs import assign_now, cancel_operation, clear_failure
 from certificates.views.pages import ca_pane, device, index, operation, operations, servers_pane
@@ -10,8 +11,11 @@ __all__ = [
     "assign_now",
     "ca_pane",
     "cancel_operation",
+    "change_ca",
+    "change_ca_time",
     "clear_failure",
     "device",
+    "discard_change_ca",
     "download_certificate",
     "index",
     "operation",
