@@ -104,7 +104,11 @@ def _getting_ready(standing: Standing, operation: Operation) -> Answer:
     name, planned = operation.get_kind_display(), planned_text(operation.activate_at)
     match operation.state:
         case State.PREPARING:
-            more = f"{operation.initiating_server.name} makes its key and its certificate."
+            server = operation.initiating_server.name
+            if operation.is_to_external:
+                more = f"{server} makes the system update that carries the new CA."
+                return Answer("run", f"{name} is being prepared.", more)
+            more = f"{server} makes its key and its certificate."
             return Answer("run", f"{name}: the new CA is being made.", more)
         case State.REPLICATING:
             done = f"{standing.replicas.available} of {standing.replicas.total}"

@@ -37,7 +37,12 @@ def ca_buttons(standing: Standing, user: object) -> list[Button]:
     busy = why_busy(standing.open_operation) if standing.open_operation else ""
     buttons = [
         Button("View Certificate", "eye", view),
-        Button("Change CA", "arrow-left-right", why=busy or LATER),
+        Button(
+            "Change CA",
+            "arrow-left-right",
+            reverse("certificates:change_ca"),
+            why_not_change(standing, user),
+        ),
     ]
     if not authority.is_internal:
         return buttons
@@ -58,6 +63,15 @@ def ca_buttons(standing: Standing, user: object) -> list[Button]:
 
 def why_not_remint(standing: Standing, user: object) -> str:
     """Return why the CA cannot be reminted now, nothing if it can."""
+    return _why_not_replaced(standing, user)
+
+
+def why_not_change(standing: Standing, user: object) -> str:
+    """Return why the CA cannot be changed now, nothing if it can."""
+    return _why_not_replaced(standing, user)
+
+
+def _why_not_replaced(standing: Standing, user: object) -> str:
     if standing.open_operation is not None:
         return why_busy(standing.open_operation)
     if not access.has(user, "manage_certificates"):

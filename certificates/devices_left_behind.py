@@ -5,6 +5,7 @@ from functools import cached_property
 from django.db.models import Count, Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
+from certificates import links
 from certificates.models import Operation
 from devices.models import Device
 
@@ -33,6 +34,11 @@ class LeftBehind:
             only_new=Count("pk", filter=~self._old & self._new),
             neither=Count("pk", filter=~self._old & ~self._new),
         )
+
+    @property
+    def has_bridge(self) -> bool:
+        """Whether the old CA is signed by the new one, for those that know only that."""
+        return links.bridge(self.operation) is not None
 
     @property
     def both(self) -> int:

@@ -5,10 +5,12 @@ from datetime import datetime
 
 from django.conf import settings
 
+from certificates import links, preparing
 from certificates.models import Operation
 from certificates.models.operation import CANCELLABLE_STATES, OPEN_STATES, State
 from certificates.standing import Standing
 from certificates.wording import listed, name_of, short_text, state_word, to_the_second
+from devices.models import Device
 from zcc.templatetags.numbers import count
 from zcc.templatetags.times import moment_text, span
 from zcc.templatetags.words import family, word_icon
@@ -95,15 +97,12 @@ def _detail(standing: Standing, operation: Operation) -> str:
         case State.ACTIVATING:
             return f"{standing.how_many('activated_at')} of {servers} show the new certificate."
         case State.OVERLAP:
-            return (
-                f"Remint CA by {name_of(operation.created_by)}. Servers send the link, so a device "
-                "that slept through the activation still connects, and catches up at its next "
-                "refresh."
-            )
+            by = f"{operation.get_kind_display()} by {name_of(operation.created_by)}"
+            return f"{by}. {_how_late_ones_come_in(operation)}"
         case State.ROLLING_BACK:
             return (
                 f"{standing.how_many('rolled_back_at')} of {servers} show the old certificate "
-                "again. The new CA stays trusted; devices that know only it are carried by a link."
+                f"again. The new CA stays trusted; devices that know only it {_carried(operation)}."
             )
         case State.CANCELLING:
             return _cleaning(standing)
@@ -113,6 +112,26 @@ def _detail(standing: Standing, operation: Operation) -> str:
                 "Nothing live has changed. Cancel it again."
             )
     return f"{_by(operation)}."
+
+
+def _how_late_ones_come_in(operation: Operation) -> str:
+    if operation.is_same_root:
+        return "The root is the one that devices trusted before, so none has to learn anything."
+    if links.carrier(operation) is not None:
+        return (
+            "Servers send the link, so a device that slept through the activation still connects, "
+            "and catches up at its next refresh."
+        )
+    return (
+        "No link is possible from the old CA, so a device that slept through the activation comes "
+        "in by the rescue port, and catches up there."
+    )
+
+
+def _carried(operation: Operation) -> str:
+    if links.bridge(operation) is not None:
+        return "are carried by a link"
+    return "come in by the rescue port"
 
 
 def _by(operation: Operation) -> str:
@@ -125,10 +144,24 @@ def _getting_ready(standing: Standing, operation: Operation) -> str:
     if operation.problem:
         problem = f"It could not go on: {operation.problem}"
         return f"{_by(operation)}. {problem} It is tried again by itself."
+    if waiting := preparing.waits_for(operation):
+        return f"{_by(operation)}. {_waiting(waiting, now=standing.now)}"
     return (
         f"{_by(operation)}, on {operation.initiating_server.name}. A system update carries the new "
         f"CA to {count(standing.devices, 'device')}. Nothing live has changed yet."
     )
+
+
+def _waiting(servers: list[Device], *, now: datetime) -> str:
+    """Say which servers must do something with their keys first, and whether they can."""
+    names = listed([server.name for server in servers])
+    away = [server.name for server in servers if not server.is_alive(now)]
+    if away:
+        return (
+            f"It waits for {names}, where a key is that it needs. {listed(away)} does not answer: "
+            "start it, or cancel the operation."
+        )
+    return f"It waits for {names}, where a key is that it needs."
 
 
 def _cleaning(standing: Standing) -> str:

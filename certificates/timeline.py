@@ -85,7 +85,8 @@ class Timeline:
     def _initiated(self) -> Step:
         at = Line(short_text(self.operation.created_at, now=self.now))
         if self.operation.state == State.PREPARING:
-            makes = f"{self.operation.initiating_server.name} makes the new CA"
+            what = "the system update" if self.operation.is_to_external else "the new CA"
+            makes = f"{self.operation.initiating_server.name} makes {what}"
             return Step("Preparing", "warn" if self._is_stuck else "now", [at, Line(makes)], "gear")
         made = self.standing.future_certificates
         return Step("Initiated", "done", [at, Line(f"{count(made, 'new certificate')} created")])

@@ -58,6 +58,22 @@ def check_common_name(text: str) -> str:
     return name
 
 
+def check_subject_part(text: str, *, most: int) -> str:
+    """
+    Return a part of a subject other than the common name as it will stand there (trimmed, NFC).
+
+    It may be empty. Raises ValueError with a sentence for the user: over `most` characters (RFC
+    5280, appendix A), or with one that cannot be seen or could deceive.
+    """
+    part = unicodedata.normalize("NFC", text).strip()
+    if len(part) > most:
+        raise ValueError(f"This has {len(part)} characters; at most {most} fit into a certificate.")
+    for character in part:
+        if reason := _why_not(character):
+            raise ValueError(f"This contains {reason}. Remove it.")
+    return part
+
+
 def _why_not(character: str) -> str | None:
     """Say what is wrong with a character in a name, None if nothing is."""
     code = f"U+{ord(character):04X}"

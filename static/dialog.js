@@ -1,5 +1,7 @@
 // A dialog arrives closed, inside #dialog: open it. [data-close] closes it, and Escape does.
 // [data-enabled-by=NAME] is enabled while the checkbox NAME is checked.
+// [data-shown-by="NAME=VALUE"] is shown while the field NAME has that value.
+// [data-discard=URL] names who is told when the dialog is closed: what was typed is forgotten there.
 // A dialog that was opened by its own address stands open over an inert page: there [data-close]
 // is an ordinary link.
 const host = document.getElementById("dialog");
@@ -9,6 +11,22 @@ function followCheckboxes() {
   for (const part of host.querySelectorAll("[data-enabled-by]")) {
     part.disabled = !host.querySelector(`[name="${part.dataset.enabledBy}"]`)?.checked;
   }
+}
+
+function followChoices() {
+  for (const part of host.querySelectorAll("[data-shown-by]")) {
+    const [name, value] = part.dataset.shownBy.split("=");
+    const chosen = host.querySelector(`select[name="${name}"], [name="${name}"]:checked`);
+    part.hidden = chosen?.value !== value;
+  }
+}
+
+function discard() {
+  const form = host.querySelector("[data-discard]");
+  if (!form) return;
+  const { csrfmiddlewaretoken, draft } = form.elements;
+  const kept = { csrfmiddlewaretoken: csrfmiddlewaretoken.value, draft: draft.value };
+  fetch(form.dataset.discard, { method: "POST", body: new URLSearchParams(kept), keepalive: true });
 }
 
 function focusFirst(dialog) {
@@ -38,6 +56,7 @@ const isPage = () => document.querySelector(".z-shell[inert]") !== null;
 new MutationObserver(() => {
   const dialog = host.querySelector("dialog");
   followCheckboxes();
+  followChoices();
   if (!dialog || dialog.open) return;
   opener ??= document.activeElement;
   dialog.showModal();
@@ -49,8 +68,11 @@ new MutationObserver(() => {
 }).observe(host, { childList: true });
 
 host.addEventListener("change", followCheckboxes);
+host.addEventListener("change", followChoices);
 host.addEventListener("click", (event) => {
-  if (!event.target.closest("[data-close]") || isPage()) return;
+  if (!event.target.closest("[data-close]")) return;
+  discard();
+  if (isPage()) return;
   event.preventDefault();
   close();
 });
@@ -58,6 +80,7 @@ host.addEventListener("click", (event) => {
 // A dialog that the server sent open with its page.
 if (host.querySelector("dialog[open]")) {
   followCheckboxes();
+  followChoices();
   focusFirst(host);
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") host.querySelector("[data-close]").click();

@@ -155,7 +155,8 @@ class Home:
         else:
             days = (ca.expires_at - self.now).days
             title, family = f"The Zone CA will expire in {count(days, 'day')}", "warn"
-        text = f"It ends {planned_text(ca.expires_at)}. Remint CA replaces it in time."
+        way = "Remint CA or Change CA" if ca.is_internal else "Change CA"
+        text = f"It ends {planned_text(ca.expires_at)}. {way} replaces it in time."
         yield Attention(family, "clock-history", title, text, url, "Certificates")
 
     def _failed_devices(self) -> Iterator[Attention]:

@@ -1,6 +1,11 @@
 """Forms of Configuration > Certificates: they turn text into values and check what can be seen."""
 
 from certificates.forms.activation_time import ActivationTimeForm
+from certificates.forms.change_ca import (
+    ChangeActivationForm,
+    ChangeAuthorityForm,
+    GenerateCSRForm,
+)
 from certificates.forms.decisions import PostponeForm, RetireOldCAForm, RollBackForm, SignOffForm
 from certificates.forms.passwords import PasswordForm, PlainForm, ReasonForm
 from certificates.forms.remint_ca import RemintCAForm
@@ -8,6 +13,9 @@ from certificates.forms.retirements import RetireByItselfForm, RetireRolledBackC
 
 __all__ = [
     "ActivationTimeForm",
+    "ChangeActivationForm",
+    "ChangeAuthorityForm",
+    "GenerateCSRForm",
     "PasswordForm",
     "PlainForm",
     "PostponeForm",

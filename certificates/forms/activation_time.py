@@ -7,6 +7,10 @@ from django import forms
 from django.utils import timezone
 
 from certificates import activation
+from certificates.forms.passwords import PasswordForm
+from certificates.models import CertificateAuthority
+from certificates.models.operation import Policy
+from devices.models import Device
 
 
 class ActivationTimeForm(forms.Form):
@@ -39,3 +43,42 @@ class ActivationTimeForm(forms.Form):
             except (activation.NoSuchTime, OverflowError) as error:
                 self.add_error("activation_time", str(error))
         return cleaned
+
+
+class ActivationForm(ActivationTimeForm, PasswordForm):
+    """
+    The last questions of an operation that replaces the CA: when, what of the late, who asks.
+
+    When the CA has expired the activation is Immediate: there is no time to choose, nobody to wait
+    for and no overlap.
+    """
+
+    policy = forms.ChoiceField(
+        label="If a device is late",
+        choices=[
+            (Policy.OVERLAP, "Overlap: it can still connect and catch up"),
+            (Policy.STRICT, "Strict: it is cut off"),
+        ],
+        widget=forms.RadioSelect,
+        help_text=(
+            "Overlap: the old CA stays trusted beside the new one until you retire it. Strict: "
+            "from the activation on only the new CA is trusted, and a late device needs you."
+        ),
+        error_messages={"required": "Choose Overlap or Strict."},
+    )
+    waive_silent = forms.BooleanField(
+        label="Go on although the version of silent Satellites is not known", required=False
+    )
+    why_password = "Asked again because this changes the whole zone."
+
+    def __init__(
+        self, *args: Any, ca: CertificateAuthority, silent: list[Device], **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.ca = ca
+        self.is_immediate = ca.is_expired(self.now)
+        if self.is_immediate:
+            for name in ("activation_date", "activation_time", "policy"):
+                del self.fields[name]
+        if self.is_immediate or not silent:
+            del self.fields["waive_silent"]

@@ -1,15 +1,13 @@
 """What an administrator wishes for the new generation of the internal CA."""
 
 import uuid
-from datetime import datetime
 from typing import Any
 
 from django import forms
 
 from certificates.actions import authorities
 from certificates.actions.authorities import MAX_YEARS, MIN_YEARS, RemintWishes
-from certificates.forms.activation_time import ActivationTimeForm
-from certificates.forms.passwords import PasswordForm
+from certificates.forms.activation_time import ActivationForm
 from certificates.models import CertificateAuthority
 from certificates.models.operation import Policy
 from certificates.still_trusted import StillTrusted
@@ -18,10 +16,10 @@ from devices.models import Device
 from pki import keys, names
 from zcc.templatetags.numbers import count
 
-_YEARS = f"A CA is valid for {MIN_YEARS} to {MAX_YEARS} years."
+YEARS = f"A CA is valid for {MIN_YEARS} to {MAX_YEARS} years."
 
 
-class RemintCAForm(ActivationTimeForm, PasswordForm):
+class RemintCAForm(ActivationForm):
     """What an administrator wishes for the new generation of the internal CA."""
 
     confirmed = forms.BooleanField(
@@ -39,26 +37,10 @@ class RemintCAForm(ActivationTimeForm, PasswordForm):
         min_value=MIN_YEARS,
         max_value=MAX_YEARS,
         help_text=f"{MIN_YEARS} to {MAX_YEARS}",
-        error_messages=dict.fromkeys(("required", "invalid", "min_value", "max_value"), _YEARS),
+        error_messages=dict.fromkeys(("required", "invalid", "min_value", "max_value"), YEARS),
     )
     include_additional_dns_names = forms.BooleanField(
         label="Include any additional DNS names for each server", required=False
-    )
-    policy = forms.ChoiceField(
-        label="If a device is late",
-        choices=[
-            (Policy.OVERLAP, "Overlap: it can still connect and catch up"),
-            (Policy.STRICT, "Strict: it is cut off"),
-        ],
-        widget=forms.RadioSelect,
-        help_text=(
-            "Overlap: the old CA stays trusted beside the new one until you retire it. Strict: "
-            "from the activation on only the new CA is trusted, and a late device needs you."
-        ),
-        error_messages={"required": "Choose Overlap or Strict."},
-    )
-    waive_silent = forms.BooleanField(
-        label="Go on although the version of silent Satellites is not known", required=False
     )
     although_trusted = forms.BooleanField(
         label="Yes, remint again although a previous CA is still trusted",
@@ -73,23 +55,17 @@ class RemintCAForm(ActivationTimeForm, PasswordForm):
     )
 
     field_order = ("confirmed", "common_name", "key_type", "years")
-    why_password = "Asked again because this changes the whole zone."
 
     def __init__(
         self,
         *args: Any,
         ca: CertificateAuthority,
         servers: list[Device],
-        silent: list[Device],
         older: StillTrusted,
-        now: datetime,
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, now=now, **kwargs)
-        self.ca = ca
-        self.fields["include_additional_dns_names"].help_text = _who_has_names(servers)
-        if not silent:
-            del self.fields["waive_silent"]
+        super().__init__(*args, ca=ca, **kwargs)
+        self.fields["include_additional_dns_names"].help_text = who_has_names(servers)
         if not older:
             del self.fields["although_trusted"]
 
@@ -118,14 +94,15 @@ class RemintCAForm(ActivationTimeForm, PasswordForm):
             key_type=asked["key_type"],
             years=asked["years"],
             include_additional_dns_names=asked["include_additional_dns_names"],
-            activate_at=asked["activate_at"],
-            policy=asked["policy"],
+            activate_at=asked.get("activate_at", self.now),
+            policy=asked.get("policy", Policy.OVERLAP),
             idempotency_key=asked["idempotency_key"],
             waive_silent=asked.get("waive_silent", False),
         )
 
 
-def _who_has_names(servers: list[Device]) -> str:
+def who_has_names(servers: list[Device]) -> str:
+    """Return which servers have additional DNS names, as the hint under the box."""
     having = [server.name for server in servers if server.additional_dns_names]
     if not having:
         return "No server has any."

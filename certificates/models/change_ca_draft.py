@@ -36,5 +36,9 @@ class ChangeCADraft(models.Model):
 
     objects = ChangeCADraftQuerySet.as_manager()
 
+    @property
+    def guid_text(self) -> str:
+        return str(self.guid)
+
     def __str__(self) -> str:
         return f"#{self.pk} of {self.by_id}"

@@ -189,6 +189,11 @@ class Operation(Claimable):
         return bool(self.csr_mode)
 
     @property
+    def csr_subject_text(self) -> str:
+        """What the requests' subject says besides the server's name: `O=Acme, C=NO`."""
+        return ", ".join(f"{name}={value}" for name, value in self.csr_subject.items())
+
+    @property
     def is_same_root(self) -> bool:
         """Whether an external CA is renewed under the root it has: only servers change."""
         return self.new_ca is not None and self.new_ca.sha256 == self.old_ca.sha256

@@ -2,6 +2,7 @@
 
 from certificates.views.ca_dialogs import remint_ca, remint_ca_time, retire_old_ca
 from certificates.views.certificate_dialogs import download_certificate, view_certificate
+from certificates.views.change_ca import change_ca, change_ca_time, discard_change_ca
 from certificates.views.decision_dialogs import postpone, postpone_time, roll_back, sign_off
 from certificates.views.evidence import download_evidence_pack, evidence_pack
 from certificates.views.forecast_pages import stragglers
@@ -18,8 +19,11 @@ __all__ = [
     "authorities",
     "ca_pane",
     "cancel_operation",
+    "change_ca",
+    "change_ca_time",
     "clear_failure",
     "device",
+    "discard_change_ca",
     "download_certificate",
     "download_evidence_pack",
     "evidence_pack",

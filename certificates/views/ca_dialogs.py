@@ -1,6 +1,7 @@
 """Dialogs about the zone's certificate authority: `Remint CA`, `Retire old CA`."""
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -10,7 +11,7 @@ from django.shortcuts import get_object_or_404, render, resolve_url
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from certificates import activation, forecast_view
+from certificates import activation
 from certificates.actions import authorities
 from certificates.buttons import why_not_remint
 from certificates.forms import ActivationTimeForm, RemintCAForm, RetireOldCAForm
@@ -20,6 +21,7 @@ from certificates.models.operation import Policy
 from certificates.retirement import Retirement
 from certificates.standing import Standing
 from certificates.still_trusted import StillTrusted
+from certificates.views import activation_time
 from devices.models import Device
 from pki import keys
 from zcc.ground import access, clock, dialogs
@@ -108,22 +110,8 @@ def remint_ca_time(request: HttpRequest) -> HttpResponse:
 
 def _when(form: ActivationTimeForm, ca: CertificateAuthority) -> dict[str, Any]:
     """The chosen time spelled out, what follows from it or why it cannot be, and who misses it."""
-    if not form.is_valid():
-        return {"spelled_out": "", "consequence": _why_no_time(form)}
-    when = form.cleaned_data["activate_at"]
-    why_not = authorities.why_not_at(ca, when, years=authorities.MAX_YEARS, now=form.now)
-    consequence = why_not or activation.consequence(when, ca, now=form.now)
-    spelled_out = activation.spelled_out(when, zone=form.zone_of_time)
-    found = None if why_not else forecast_view.at_rest(ca.zone)
-    misses = forecast_view.Misses(found, when, now=form.now) if found else None
-    return {"spelled_out": spelled_out, "consequence": consequence, "misses": misses}
-
-
-def _why_no_time(form: ActivationTimeForm) -> str:
-    """A time that the clocks skip is said; that something is not typed yet is no error here."""
-    if not form.data.get("activation_date") or not form.data.get("activation_time"):
-        return "Choose a date and a time."
-    return " ".join(str(reason) for reasons in form.errors.values() for reason in reasons)
+    why_not_at = partial(authorities.why_not_at, ca, years=authorities.MAX_YEARS, now=form.now)
+    return activation_time.spelled_out(form, ca, why_not_at)
 
 
 @require_http_methods(["GET", "POST"])

@@ -6,7 +6,19 @@ import pytest
 
 from certificates.models import CertificateAuthority
 from tests.certificates import building
+from tests.certificates.changing_ca import (
+    acme,
+    activate_at,
+    csr,
+    dialog,
+    external,
+    internal,
+    last,
+    when,
+)
 from zcc.ground import clock
+
+__all__ = ["acme", "activate_at", "csr", "dialog", "external", "internal", "last", "when"]
 
 
 @pytest.fixture

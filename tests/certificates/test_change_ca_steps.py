@@ -1,0 +1,148 @@
+"""The dialog `Change CA` from step to step: what is kept, shown, and forgotten."""
+
+from datetime import timedelta
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+from django.utils import timezone
+
+from certificates.models import CertificateAuthority, ChangeCADraft, Operation
+from devices.models import Device
+from pki import describe
+from tests.certificates.building import PASSWORD, make_person
+from tests.certificates.changing_ca import URL, current_step, upload
+from tests.certificates.dialogs import assert_is_closed, assert_is_refused
+
+DISCARD = f"{URL}discard/"
+
+
+def test_what_stands_under_the_other_choice_does_not_count(dialog, external, internal, last):
+    assert current_step(dialog(external, years="0", server="", common_name="")) == "csr"
+    assert current_step(dialog(internal, root=upload(b"hello"))) == "activation"
+
+
+def test_back_keeps_what_was_typed_right_or_wrong_but_no_password(dialog, external, csr, last):
+    dialog(external)
+    dialog(csr)
+    before = dialog(last, go="back", activation_date="", policy="strict")
+    assert current_step(before) == "csr"
+    assert 'value="Acme AS"' in before.text
+    assert current_step(dialog(csr, go="back", country="Norway")) == "authority"
+
+    draft = ChangeCADraft.objects.get()
+    assert draft.answers["activation"]["policy"] == "strict"
+    assert PASSWORD not in str(draft.answers)
+    again = dialog(external, root="")  # the file is known
+    assert current_step(again) == "csr"
+    assert 'value="Norway"' in again.text
+
+
+def test_file_that_was_just_chosen_is_shown(dialog, external, acme):
+    response = dialog(external, go="read", confirmed="", years="x")
+
+    assert current_step(response) == "authority"
+    fingerprint = describe.describe(acme.root).sha256
+    for text in ("Read from chain.pem", "Acme Issuing CA", "Acme Root CA", fingerprint):
+        assert text in response.text
+    assert "The chain has an intermediate." in response.text
+    assert_is_refused(dialog(external, go="read", root=upload(b"x")), "holds no certificate")
+
+
+def test_what_will_be_trusted_and_vouched_for_is_shown_before_finish(dialog, external, csr, acme):
+    dialog(external)
+
+    text = dialog(csr).text
+
+    for said in (
+        describe.describe(acme.root).sha256,
+        "CN=Acme Root CA, O=Acme",
+        "The active CA will vouch for the new one.",
+        "It holds for these names alone: demo.zone and 127.0.0.1.",
+        "If a server has no certificate by then",
+        "Certificate activation date and time",
+        "Finish",
+    ):
+        assert said in text
+
+
+def test_where_no_link_is_possible_the_rescue_port_is_named(dialog, ca, internal, now):
+    CertificateAuthority.objects.update(kind="external")
+
+    text = dialog(internal).text
+
+    assert "No link is possible." in text
+    assert "comes in by the rescue port" in text
+    assert "The key that signs what devices are told moves from ps1 to ps2" in text
+
+
+def test_same_root_is_said(dialog, ca, external, csr):
+    CertificateAuthority.objects.update(kind="external")
+    dialog(external, root=upload(ca.x509().public_bytes(Encoding.PEM)))
+
+    assert "Only the servers&#x27; certificates change." in dialog(csr).text
+
+
+def test_closing_leaves_no_trace(client, dialog, external):
+    dialog(external)
+    draft = ChangeCADraft.objects.get()
+
+    assert client.post(DISCARD, {"draft": draft.guid}).status_code == 204
+
+    assert not ChangeCADraft.objects.exists()
+    assert client.post(DISCARD, {"draft": draft.guid}).status_code == 204
+    assert_is_refused(dialog({"step": "csr", "draft": str(draft.guid)}), "This dialog was closed")
+
+
+def test_looking_at_it_leaves_no_trace(client, dialog):
+    client.get(URL)
+
+    assert not ChangeCADraft.objects.exists()
+
+
+def test_draft_of_somebody_else_is_not_shown(client, dialog, external):
+    dialog(external)
+    draft = ChangeCADraft.objects.get()
+    client.force_login(make_person("carol", "manage_certificates"))
+
+    response = client.post(URL, {"step": "csr", "draft": str(draft.guid), "go": "back"})
+
+    assert_is_refused(response, "This dialog was closed")
+    client.post(DISCARD, {"draft": draft.guid})
+    assert ChangeCADraft.objects.get() == draft
+
+
+@pytest.mark.parametrize("draft", ["no-guid", "", "'; --"])
+def test_odd_draft_is_no_draft(dialog, internal, draft):
+    assert current_step(dialog(internal, draft=draft)) == "activation"
+
+
+def test_last_step_sent_twice_begins_one_operation(client, dialog, internal, last):
+    dialog(internal)
+    twice = last | {"draft": str(ChangeCADraft.objects.get().guid)}
+
+    assert_is_closed(client.post(URL, twice))
+    assert_is_closed(client.post(URL, twice))
+
+    assert Operation.objects.count() == 1
+
+
+def test_server_that_was_retired_meanwhile_leads_back_to_its_step(dialog, internal, last, now):
+    dialog(internal)
+    Device.objects.filter(name="ps2").update(retired_at=now)
+
+    response = dialog(last)
+
+    assert_is_refused(response, "Select a valid choice")
+    assert 'name="step" value="authority"' in response.text
+
+
+def test_chosen_time_is_judged_by_the_new_root(client, dialog, external):
+    dialog(external)
+    CertificateAuthority.objects.update(expires_at=timezone.now() + timedelta(days=10_000))
+    draft = ChangeCADraft.objects.get()
+    asked = {"draft": draft.guid, "activation_date": "2040-01-01", "activation_time": "02:00"}
+
+    text = client.get(f"{URL}time/", asked).text
+
+    assert "Sunday 1 January 2040, 02:00" in text
+    assert "The new root expires before that" in text
