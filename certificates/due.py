@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from django.db.models import Q
 
-from certificates import home_trust, server_steps, trust
+from certificates import home_trust, key_work, server_steps, trust
 from certificates.actions import operations, server_certificates
 from certificates.models import (
     CertificateAuthority,
@@ -41,6 +41,8 @@ def rings(zone: Zone, *, now: datetime) -> Iterator[Ring]:
     yield from _server_steps(zone, alive, now=now)
     for server in home_trust.behind(zone, alive):
         yield Ring("certificates.tasks.follow_trust", server.queue, {"device_id": server.pk})
+    for task, queue, pk in key_work.due(zone, alive, now=now):
+        yield Ring(f"certificates.tasks.{task}", queue, {"pk": pk})
     signing = signing_server(zone)
     if signing is not None and signing.pk in alive:
         yield from _signing(zone, signing.queue, now=now)

@@ -18,7 +18,7 @@ from django.db import transaction
 
 import agent
 from agent.home import Home
-from certificates import issuing, keys, setup_page, trust
+from certificates import issuing, keys, sealing_keys, setup_page, trust
 from certificates.joining import NewServer
 from certificates.models import CertificateAuthority, ServerCertificate
 from certificates.models.authority import Kind as CAKind
@@ -102,6 +102,8 @@ def set_up_zone(
         install = _install_internal if isinstance(ca, InternalCA) else _install_external
         authority = install(zone, device, ca, home=home, now=now)  # type: ignore[arg-type]
         update_key = keys.make_update_key(home, zone)
+        public = sealing_keys.own(home).public_key().public_bytes_raw()
+        sealing_keys.vouch(device, public, update_key=update_key)
         trust.publish(zone, home=home, now=now)
     home.set_anchors([trust.anchor_pem(authority).encode()])
     home.write_file(here.UPDATE_KEY, update_key.public_key().public_bytes_raw())

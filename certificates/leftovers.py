@@ -10,6 +10,8 @@ from certificates import due
 from certificates.models import (
     HomeTrust,
     JoinRequest,
+    KeyRemoval,
+    KeyRequest,
     Operation,
     ServerCertificate,
     ServerProgress,
@@ -31,6 +33,8 @@ def _claimed_by(server: Device) -> "list[QuerySet[Claimable]]":
     found: list[QuerySet[Claimable]] = [
         ServerProgress.objects.filter(device=server),
         HomeTrust.objects.filter(device=server),
+        KeyRequest.objects.filter(turn=server),
+        KeyRemoval.objects.filter(server=server),
         Replication.objects.filter(server=server),
         Operation.objects.filter(initiating_server=server),
     ]

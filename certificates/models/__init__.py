@@ -1,5 +1,7 @@
 from certificates.models.authority import CertificateAuthority, IssuedCertificate, LinkCertificate
+from certificates.models.custody import KeyRemoval, SealingKey, VerifiedBackup
 from certificates.models.joining import JoinRequest, JoinToken
+from certificates.models.key_request import KeyRequest
 from certificates.models.operation import Operation, OperationEvent
 from certificates.models.server_certificate import ServerCertificate
 from certificates.models.server_step import ServerProgress
@@ -12,11 +14,15 @@ __all__ = [
     "IssuedCertificate",
     "JoinRequest",
     "JoinToken",
+    "KeyRemoval",
+    "KeyRequest",
     "LinkCertificate",
     "Operation",
     "OperationEvent",
     "PublishedTrust",
+    "SealingKey",
     "ServerCertificate",
     "ServerProgress",
     "SignOff",
+    "VerifiedBackup",
 ]

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pki import archive, authority, backup, issue, keys, names
 from pki.backup import NotABackup
 
-PASSPHRASE = "correct horse battery – 'quoted'"
+PASSPHRASE = "correct horse battery ÆØÅ 'quoted'"
 CHEAP = 2**10
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -133,7 +133,18 @@ def zipped(members, *, compression=zipfile.ZIP_STORED, mode=0o100600):
         lambda members: zipped([(name, b"") for name, _ in members]),
         lambda members: zipped([]),
     ],
-    ids="parent absolute duplicate symlink deflated extra missing order empty none".split(),
+    ids=[
+        "parent",
+        "absolute",
+        "duplicate",
+        "symlink",
+        "deflated",
+        "extra",
+        "missing",
+        "order",
+        "empty",
+        "none",
+    ],
 )
 def test_hostile_archive_is_refused(cheap, hostile):
     assert_is_refused(hostile(list(archive.read(cheap).items())))
@@ -141,10 +152,12 @@ def test_hostile_archive_is_refused(cheap, hostile):
 
 def test_a_gigabyte_of_zeros_is_refused():
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
-        with made.open("manifest.json", "w", force_zip64=True) as member:
-            for _ in range(1024):
-                member.write(bytes(1024 * 1024))
+    with (
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made,
+        made.open("manifest.json", "w", force_zip64=True) as member,
+    ):
+        for _ in range(1024):
+            member.write(bytes(1024 * 1024))
     assert len(buffer.getvalue()) < backup.MAX_BYTES  # so it is not its size that is refused
 
     assert_is_refused(buffer.getvalue())

@@ -55,8 +55,8 @@ class Living:
         self.run()
         os.environ[here.VARIABLE] = "ps1"
 
-    def join(self, server):
-        now, ca_home, home = clock.now(), here.home("ps1"), here.home(server.name)
+    def join(self, server, *, ca="ps1"):
+        now, ca_home, home = clock.now(), here.home(ca), here.home(server.name)
         token = joining.create_token(self.zone, home=ca_home, now=now)
         asked = joining.ask(token, server, home=home, now=now)
         request = claims.claim(JoinRequest.objects.filter(pk=asked.pk), now=now)
@@ -133,7 +133,9 @@ class Living:
         for name in SERVERS:
             here.home(name).add_content(
                 operation.update.content_sha256,
-                here.home("ps1").open_content(operation.update.content_sha256),
+                here.home(operation.initiating_server.name).open_content(
+                    operation.update.content_sha256
+                ),
             )
         operation.update.replications.update(due_at=clock.now())
 
