@@ -1,4 +1,5 @@
 // A dialog arrives closed, inside #dialog: open it. [data-close] closes it, and Escape does.
+// [data-download] is a file that was just made: the browser is given it without a further click.
 // [data-enabled-by=NAME] is enabled while the checkbox NAME is checked.
 // A dialog that was opened by its own address stands open over an inert page: there [data-close]
 // is an ordinary link.
@@ -63,3 +64,7 @@ if (host.querySelector("dialog[open]")) {
     if (event.key === "Escape") host.querySelector("[data-close]").click();
   });
 }
+
+document.addEventListener("htmx:afterSettle", (event) => {
+  event.detail.elt.querySelector?.("[data-download]")?.click();
+});

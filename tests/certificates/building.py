@@ -12,6 +12,7 @@ from certificates.models import (
     Operation,
     ServerCertificate,
     ServerProgress,
+    VerifiedBackup,
 )
 from certificates.models.certificate import Certificate
 from devices.models import Device, Heartbeat, Zone
@@ -100,6 +101,11 @@ def make_person(username, *rights, full_name=""):
     user = User.objects.create_user(username, password=PASSWORD, first_name=first, last_name=last)
     user.user_permissions.set(Permission.objects.filter(codename__in=rights))
     return user
+
+
+def note_backup(ca, *, by, at):
+    """The key of the CA has a verified backup."""
+    return VerifiedBackup.objects.create(authority=ca, file_sha256="cd" * 32, by=by, at=at)
 
 
 def make_operation(ca, *, by, now, activate_at=None):
