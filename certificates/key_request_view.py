@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from django.urls import reverse
+
 from certificates import backups
 from certificates.models import CertificateAuthority, KeyRequest
 from certificates.models.key_request import Kind, State
@@ -13,6 +15,13 @@ _NOT_DONE = {
     Kind.VERIFY: "The backup was not verified.",
     Kind.RESTORE: "The CA was not restored.",
     Kind.MOVE: "The CA role was not moved.",
+}
+
+_DIALOGS = {
+    Kind.BACKUP: "certificates:backup_ca",
+    Kind.VERIFY: "certificates:verify_backup",
+    Kind.RESTORE: "certificates:restore_ca",
+    Kind.MOVE: "certificates:move_ca_role",
 }
 
 
@@ -40,6 +49,11 @@ class Shown:
     @property
     def is_refused(self) -> bool:
         return self.request.state == State.REFUSED
+
+    @property
+    def again(self) -> str:
+        """Where the same is asked for once more."""
+        return reverse(_DIALOGS[Kind(self.request.kind)])
 
     @property
     def not_done(self) -> str:

@@ -20,7 +20,7 @@ from certificates.models import KeyRequest
 from certificates.models.key_request import Kind
 from certificates.standing import Standing
 from devices.models import Device, Zone
-from zcc.ground import access, clock, dialogs, here
+from zcc.ground import access, clock, dialogs, doorbell, here
 
 
 @require_http_methods(["GET", "POST"])
@@ -179,6 +179,8 @@ def _asked(form: Form, ask: Any) -> KeyRequest | None:
 
 
 def _page_of(request: KeyRequest) -> str:
+    """The page on which the request shows itself; its worker is told now, not at the next tick."""
+    doorbell.ring("certificates.tasks.key_request", queue=request.turn.queue, pk=request.pk)
     return resolve_url("certificates:key_request", request.guid)
 
 
