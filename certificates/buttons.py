@@ -100,7 +100,8 @@ def why_not_back_up(standing: Standing, user: object) -> str:
 
 def why_not_restore(standing: Standing, user: object) -> str:
     """Return why no backup can be restored now, nothing if one can."""
-    if standing.open_operation is not None:
+    abandoned = key_requests.abandoned_operation(standing.zone, now=standing.now)
+    if standing.open_operation is not None and standing.open_operation != abandoned:
         return why_busy(standing.open_operation)
     if not access.has(user, "back_up_ca"):
         return NO_BACKUP_RIGHT

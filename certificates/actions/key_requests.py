@@ -63,7 +63,7 @@ def restore(
     zone: Zone, server: Device, upload: Upload, *, asker: Asker, now: datetime
 ) -> KeyRequest:
     """Have `server` put a backup's keys in its home and take the CA role. Raises Refused."""
-    _refuse_if_busy(zone)
+    _refuse_if_busy(zone, except_for=abandoned_operation(zone, now=now))
     if why_not := why_not_in_overlap(zone):
         raise Refused(why_not)
     request = _new(zone, Kind.RESTORE, server=_running(server, now), asker=asker, now=now)
@@ -85,8 +85,9 @@ def move_role(zone: Zone, server: Device, *, asker: Asker, now: datetime) -> Key
     return _save(request)
 
 
-def _refuse_if_busy(zone: Zone) -> None:
-    if Operation.objects.filter(zone=zone).open().exists():
+def _refuse_if_busy(zone: Zone, *, except_for: Operation | None = None) -> None:
+    live = Operation.objects.filter(zone=zone).open()
+    if any(operation != except_for for operation in live):
         raise Refused(in_progress(zone))
     busy = KeyRequest.objects.filter(zone=zone).open().of_the_role().first()
     if busy is not None:
@@ -94,6 +95,17 @@ def _refuse_if_busy(zone: Zone) -> None:
 
 
 _ROLE_IS_BUSY = "{} is in progress. It takes a few seconds; look at the page again."
+
+
+def abandoned_operation(zone: Zone, *, now: datetime) -> Operation | None:
+    """
+    Return the operation whose cancel failed because the server that made its CA is gone, if any.
+
+    Only a restore helps then: the server that gets the CA role ends the cancel.
+    """
+    rows = Operation.objects.filter(zone=zone, state=OperationState.CANCEL_FAILED)
+    failed = rows.select_related("initiating_server__heartbeat").first()
+    return failed if failed and not failed.initiating_server.is_alive(now) else None
 
 
 def why_not_in_overlap(zone: Zone) -> str:

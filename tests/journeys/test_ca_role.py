@@ -86,14 +86,24 @@ def test_move_ends_although_the_holders_worker_is_killed_as_it_lets_go(zone, fil
     only_holder(zone, "ps2")
 
 
-def test_move_ends_although_the_new_servers_worker_is_killed_as_it_stores(zone):
+def test_role_stays_when_the_new_servers_worker_dies_each_time_it_stores(zone):
     zone.stop_server("ps1")
     zone.start_server("ps1", ZCC_FAULTS="move-stored:kill:1")
     zone.wait(zone.is_up, 40, "ps1 to be back")
 
     request = zone.order("move_role", "ps1", "ps1")
 
-    assert ended(zone, request, timeout=70) == ("done", "")
+    state, problem = ended(zone, request, timeout=75)
+    assert (state, "Nothing has changed. Try again." in problem) == ("refused", True)
+    only_holder(zone, "ps2")
+
+
+def test_role_moves_back(zone):
+    zone.stop_server("ps1")
+    zone.start_server("ps1")
+    zone.wait(zone.is_up, 40, "ps1 to be back")
+
+    assert ended(zone, zone.order("move_role", "ps1", "ps1")) == ("done", "")
     only_holder(zone, "ps1")
 
 

@@ -1,13 +1,14 @@
 """Restore CA: to the same server and to another, and everything that is refused."""
 
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 from django.db import connection
 
 from agent import faults
 from certificates import custody, keys, trust
-from certificates.actions import authorities, decisions
+from certificates.actions import authorities, decisions, operations
 from certificates.actions.authorities import Refused
 from certificates.models import (
     IssuedCertificate,
@@ -229,6 +230,39 @@ def test_it_is_refused_when_an_overlap_begins_meanwhile(living):
 
     assert after(request)[1].startswith("Two CAs are trusted side by side")
     assert holders() == {"ps1"}
+
+
+def test_server_that_is_lost_in_an_operation_is_replaced_and_the_cancel_ends(living):
+    file = make_backup(living)
+    operation = living.reach("assigned")
+    living.fall_silent("ps1")
+    operations.cancel(operation, by=living.alice, now=clock.now())
+    with pytest.raises(Refused, match=r"Remint CA is in progress\."):
+        ask_restore(living, file, to="ps2", on="ps2")
+    living.run(at=clock.now() + timedelta(minutes=6))
+    operation.refresh_from_db()
+    assert operation.state == "cancel_failed"
+
+    ask_restore(living, file, to="ps2", on="ps2")
+    living.run()
+    operations.cancel(Operation.objects.get(), by=living.alice, now=clock.now())
+    living.run()
+
+    operation.refresh_from_db()
+    assert (operation.state, operation.initiating_server.name) == ("cancelled", "ps2")
+    assert len(key_files("ps1")) == 3  # the cancelled one, too
+    custody.tidy(server("ps1"), home=here.home("ps1"))
+    assert key_files("ps1") == []
+    assert living.ca.server.name == "ps2"
+
+
+def test_cancel_that_failed_beside_a_running_ca_server_is_in_the_way(living):
+    file = make_backup(living)
+    operation = living.reach("assigned")
+    Operation.objects.filter(pk=operation.pk).update(state="cancel_failed")
+
+    with pytest.raises(Refused, match=r"Remint CA is in progress\."):
+        ask_restore(living, file, to="ps2")
 
 
 def test_key_that_a_running_server_has_is_not_given_up_for_a_backup_without_it(living):
