@@ -31,7 +31,7 @@ def send(request: KeyRequest, *, home: Home) -> None:
         raise CannotDo(f"{request.holder.name} does not hold the key of the active CA.")
     now = clock.now()
     sealed = sealing_keys.seal(
-        request.server, ring.to_bytes(), context=_keys(request), home=home, now=now
+        request.server, ring.to_bytes(), context=sealed_for(request), home=home, now=now
     )
     fault_point("move-sealed")
     request.mark_sent(sealed, until=now + STEP_WITHIN)
@@ -39,7 +39,9 @@ def send(request: KeyRequest, *, home: Home) -> None:
 
 def receive(request: KeyRequest, *, home: Home) -> None:
     """On the new server: store all keys, and sign with each as it lies here."""
-    plain = sealing_keys.unseal(bytes(request.sealed or b""), context=_keys(request), home=home)
+    plain = sealing_keys.unseal(
+        bytes(request.sealed or b""), context=sealed_for(request), home=home
+    )
     with custody.LOCK:
         stored = keys.store_ring(home, request.zone, Ring.from_bytes(plain))
         fault_point("move-stored")
@@ -55,7 +57,8 @@ def give_up(request: KeyRequest, *, home: Home) -> None:
     custody.hand_over(request, set(ring.authorities), now=clock.now())
 
 
-def _keys(request: KeyRequest) -> bytes:
+def sealed_for(request: KeyRequest) -> bytes:
+    """What binds the keys on their way to this request and its new server."""
     return request.context("keys")
 
 
