@@ -198,6 +198,9 @@ def _next_at_rest(standing: Standing) -> Answer:
     expires_at = authority.expires_at if authority else None
     if authority is None or expires_at is None:
         return Answer("next", "Nothing today.")
+    if standing.ca_server_is_away and authority.server is not None:
+        say = f"Start {authority.server.name}, or restore the CA."
+        return Answer("bad", say, "It has the CA's key: nothing can be issued without it.")
     if standing.needs_backup:
         return _back_up(standing, "Back up the CA.")
     verb = "Remint" if authority.is_internal else "Renew"

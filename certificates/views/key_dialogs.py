@@ -7,7 +7,7 @@ from uuid import UUID
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, resolve_url
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_GET, require_http_methods, require_safe
 
 from certificates import backups, sealing_keys
 from certificates.actions import key_requests
@@ -120,7 +120,7 @@ def key_request(request: HttpRequest, guid: UUID) -> HttpResponse:
     return dialogs.show(request, "certificates/key_request_dialog.html", None, context)
 
 
-@require_safe
+@require_GET
 @access.needs("back_up_ca")
 def download_backup(request: HttpRequest, guid: UUID) -> HttpResponse:
     """Send the backup that was asked for on this server's console; from now on it counts."""

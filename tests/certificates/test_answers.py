@@ -71,9 +71,17 @@ def test_key_of_the_new_ca_without_a_backup_is_the_first_task_in_overlap(
     assert see()[0].next.say != "Back up the new CA."
 
 
+def test_ca_server_that_does_not_run_is_the_first_task(ca, see):
+    said, _ = see(later=timedelta(minutes=2))
+
+    assert (said.next.family, said.next.say) == ("bad", "Start ps1, or restore the CA.")
+
+
 def test_ca_that_ends_within_90_days_is_a_warning_and_a_task(ca, see, now, alice):
     building.note_backup(ca, by=alice, at=now)
-    said, _ = see(later=ca.expires_at - now - timedelta(days=30))
+    later = ca.expires_at - now - timedelta(days=30)
+    Heartbeat.objects.update(at=now + later)
+    said, _ = see(later=later)
 
     assert said.all_right.family == "bad"  # the servers' certificates have expired by then
     assert said.next.say == "Remint the CA."
