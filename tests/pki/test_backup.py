@@ -185,7 +185,7 @@ def test_parameters_of_the_kdf_are_not_taken_from_the_file(cheap, kdf):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"zone": {"guid": str(uuid4())}},
+        {"zone": {"guid": "99999999-2222-4333-8444-555555555555"}},
         {"epoch": 99},
         {"version": 2},
         {"generations": []},
