@@ -30,6 +30,7 @@ def lose_the_database():
         for table in connection.introspection.table_names()
         if any(table.startswith(prefix) for prefix in TABLES)
     ]
+    connection.check_constraints()  # PostgreSQL empties no table with a check to come
     with connection.cursor() as cursor:
         for statement in connection.ops.sql_flush(no_style(), wanted, allow_cascade=True):
             cursor.execute(statement)
