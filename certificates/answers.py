@@ -176,6 +176,8 @@ def _next_in(operation: Operation, standing: Standing, at_risk: AtRisk) -> Answe
         url = reverse("systemupdates:status_by_device", args=[operation.update_id])
         say = f"Look at {count(at_risk.number, 'device')} at risk."
         return Answer("warn", say, "Their update failed, or they are silent.", url)
+    if operation.state == State.OVERLAP and standing.needs_backup:
+        return _back_up(standing, "Back up the new CA.")
     if operation.state == State.OVERLAP:
         more = "Retire the old CA once no device needs it any more."
         if operation.retires_at is not None:
@@ -203,6 +205,11 @@ def _next_at_rest(standing: Standing) -> Answer:
     expires_at = authority.expires_at if authority else None
     if authority is None or expires_at is None:
         return Answer("next", "Nothing today.")
+    if standing.ca_server_is_away and authority.server is not None:
+        say = f"Start {authority.server.name}, or restore the CA."
+        return Answer("bad", say, "It has the CA's key: nothing can be issued without it.")
+    if standing.needs_backup:
+        return _back_up(standing, "Back up the CA.")
     verb = "Remint" if authority.is_internal else "Renew"
     expires = day_text(expires_at)
     if expires_at <= standing.now + EXPIRY_WARNING:
@@ -210,3 +217,10 @@ def _next_at_rest(standing: Standing) -> Answer:
     remint_from = day_text(expires_at - EXPIRY_WARNING)
     more = f"{verb} the CA from {remint_from}; it expires on {expires}."
     return Answer("next", "Nothing today.", more)
+
+
+def _back_up(standing: Standing, say: str) -> Answer:
+    """Backup first: before and after every operation."""
+    where = standing.authority.server if standing.authority else None
+    more = f"Its key exists once, on {where.name if where else ''}. If that disk fails, it is lost."
+    return Answer("warn", say, more, reverse("certificates:backup_ca"))

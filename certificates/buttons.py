@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from django.urls import reverse
 
+from certificates.actions import key_requests
 from certificates.models import Operation
 from certificates.models.operation import State
 from certificates.standing import Standing
@@ -11,6 +12,9 @@ from certificates.wording import day_text
 from zcc.ground import access
 
 LATER = "Comes with a later version."
+NO_BACKUP_RIGHT = (
+    "You may look, but not back up or restore the CA. An administrator can give you that right."
+)
 NO_RIGHT = "You may look, but not manage certificates. An administrator can give you that right."
 
 
@@ -34,7 +38,6 @@ def ca_buttons(standing: Standing, user: object) -> list[Button]:
     if authority is None:
         return []
     view = reverse("certificates:view_certificate", args=["ca", authority.pk])
-    busy = why_busy(standing.open_operation) if standing.open_operation else ""
     buttons = [
         Button("View Certificate", "eye", view),
         Button(
@@ -55,10 +58,58 @@ def ca_buttons(standing: Standing, user: object) -> list[Button]:
     return [
         *buttons,
         remint,
-        Button("Move CA Role", "box-arrow-right", why=busy or LATER),
-        Button("Backup CA", "download", why=busy or LATER),
-        Button("Restore CA", "upload", why=busy or LATER),
+        *key_buttons(standing, user),
     ]
+
+
+def key_buttons(standing: Standing, user: object) -> list[Button]:
+    """Return the buttons about the keys of an internal CA."""
+    return [
+        Button(
+            "Move CA Role",
+            "box-arrow-right",
+            reverse("certificates:move_ca_role"),
+            why_not_move(standing, user),
+        ),
+        Button(
+            "Backup CA",
+            "download",
+            reverse("certificates:backup_ca"),
+            why_not_back_up(standing, user),
+        ),
+        Button(
+            "Restore CA",
+            "upload",
+            reverse("certificates:restore_ca"),
+            why_not_restore(standing, user),
+        ),
+    ]
+
+
+def why_not_move(standing: Standing, user: object) -> str:
+    """Return why the CA role cannot be moved now, nothing if it can."""
+    if standing.open_operation is not None:
+        return why_busy(standing.open_operation)
+    if not access.has(user, "manage_certificates"):
+        return NO_RIGHT
+    return standing.ca_server_is_away
+
+
+def why_not_back_up(standing: Standing, user: object) -> str:
+    """Return why no backup can be made now, nothing if one can."""
+    if standing.open_operation is not None:
+        return why_busy(standing.open_operation)
+    return standing.ca_server_is_away if access.has(user, "back_up_ca") else NO_BACKUP_RIGHT
+
+
+def why_not_restore(standing: Standing, user: object) -> str:
+    """Return why no backup can be restored now, nothing if one can."""
+    abandoned = key_requests.abandoned_operation(standing.zone, now=standing.now)
+    if standing.open_operation is not None and standing.open_operation != abandoned:
+        return why_busy(standing.open_operation)
+    if not access.has(user, "back_up_ca"):
+        return NO_BACKUP_RIGHT
+    return key_requests.why_not_in_overlap(standing.zone)
 
 
 def why_not_remint(standing: Standing, user: object) -> str:

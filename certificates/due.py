@@ -13,6 +13,7 @@ from django.db.models import Q
 
 from certificates import (
     home_trust,
+    key_work,
     linking,
     preparing,
     sealed_transfer,
@@ -56,6 +57,8 @@ def rings(zone: Zone, *, now: datetime) -> Iterator[Ring]:
     if alive and forecasts.due(zone, now=now):  # any of them can do it
         queue = alive[min(alive)].queue
         yield Ring("certificates.tasks.make_forecast", queue, {"zone_id": zone.pk})
+    for task, queue, pk in key_work.due(zone, alive, now=now):
+        yield Ring(f"certificates.tasks.{task}", queue, {"pk": pk})
     signing = signing_server(zone)
     if signing is not None and signing.pk in alive:
         yield from _signing(zone, signing.queue, now=now)

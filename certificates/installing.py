@@ -18,7 +18,7 @@ from django.db import transaction
 
 import agent
 from agent.home import Home
-from certificates import issuing, keys, setup_page, trust
+from certificates import issuing, keys, sealing_keys, setup_page, trust
 from certificates.joining import NewServer
 from certificates.models import CertificateAuthority, ServerCertificate
 from certificates.models.authority import Kind as CAKind
@@ -98,13 +98,24 @@ def set_up_zone(
     keys.make_key_encryption_key(home)
     with transaction.atomic():
         zone = Zone.objects.create(name=name, created_at=now, **(settings or {}))
-        device = _first_server(zone, server, now=now)
+        device = first_server(zone, server, now=now)
         install = _install_internal if isinstance(ca, InternalCA) else _install_external
         authority = install(zone, device, ca, home=home, now=now)  # type: ignore[arg-type]
         update_key = keys.make_update_key(home, zone)
+        public = sealing_keys.own(home).public_key().public_bytes_raw()
+        sealing_keys.vouch(device, public, update_key=update_key)
         trust.publish(zone, home=home, now=now)
-    home.set_anchors([trust.anchor_pem(authority).encode()])
+    settle(home, server, device, anchors=[authority])
+    return zone
+
+
+def settle(
+    home: Home, server: NewServer, device: Device, *, anchors: list[CertificateAuthority]
+) -> None:
+    """Leave in the home of the first server what it must know without the database."""
+    home.set_anchors([trust.anchor_pem(anchor).encode() for anchor in anchors])
     outgoing.write_bundle(home)
+    update_key = keys.load_update_key(home, device.zone)
     home.write_file(here.UPDATE_KEY, update_key.public_key().public_bytes_raw())
     here.write_identity(
         here.Identity(
@@ -115,10 +126,9 @@ def set_up_zone(
         )
     )
     setup_page.write(device, home=home)
-    return zone
 
 
-def _first_server(zone: Zone, server: NewServer, *, now: datetime) -> Device:
+def first_server(zone: Zone, server: NewServer, *, now: datetime) -> Device:
     return Device.objects.create(
         zone=zone,
         name=server.name,
@@ -146,10 +156,23 @@ def _install_internal(
         zone=zone, guid=guid, kind=CAKind.INTERNAL, generation=1, server=device, created_at=now
     )
     subject = names.ca_subject(common_name, serial_number="G1")
-    hold = SoleWorker()
-    issuing.sign_root(authority, key, subject=subject, years=ca.years, hold=hold, now=now)
+    issuing.sign_root(authority, key, subject=subject, years=ca.years, hold=SoleWorker(), now=now)
     authority.activate(at=now)
-    server_key = pki_keys.generate(ca.key_type)
+    certify(device, authority, key, key_type=ca.key_type, home=home, now=now)
+    return authority
+
+
+def certify(
+    device: Device,
+    authority: CertificateAuthority,
+    key: pki_keys.PrivateKey,
+    *,
+    key_type: str,
+    home: Home,
+    now: datetime,
+) -> None:
+    """Make the first server's key and certificate, and put them to use."""
+    server_key = pki_keys.generate(key_type)
     request = csr.build(
         server_key,
         subject_dns=device.dns_name,
@@ -162,11 +185,10 @@ def _install_internal(
         request_der=request,
         device=device,
         include_additional=False,
-        hold=hold,
+        hold=SoleWorker(),
         now=now,
     )
     _install(device, authority, [leaf], server_key, home=home, request=request, now=now)
-    return authority
 
 
 def _install_external(

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from django.conf import settings
 from django.db import transaction
 
 import agent
 from agent.home import Home
-from certificates import issuing, keys, server_steps, trust
+from certificates import issuing, keys, sealing_keys, server_steps, trust
 from certificates.issuing import HasHold
 from certificates.models import (
     CertificateAuthority,
@@ -39,7 +39,6 @@ from systemupdates import actions as updates
 from zcc.ground import claims, here, outgoing, secrets
 
 TOKEN_LIFETIME = timedelta(hours=1)
-SEAL_KEY = "secrets/seal-key"
 
 
 class CannotJoin(Exception):
@@ -96,7 +95,7 @@ def ask(token: str, server: NewServer, *, home: Home, now: datetime) -> JoinRequ
             dns_names=[server.dns_name],
             ip_addresses=server.addresses,
         ),
-        seal_public=_seal_key(home).public_key().public_bytes_raw(),
+        seal_public=sealing_keys.own(home).public_key().public_bytes_raw(),
         created_at=now,
     )
     request.mac = _mac(token, request)
@@ -124,14 +123,6 @@ def _key_type(zone: Zone) -> str:
 
 def _active(zone: Zone) -> CertificateAuthority:
     return CertificateAuthority.objects.get(zone=zone, state=CAState.ACTIVE)
-
-
-def _seal_key(home: Home) -> X25519PrivateKey:
-    raw = home.read_file(SEAL_KEY)
-    if raw is None:
-        raw = X25519PrivateKey.generate().private_bytes_raw()
-        home.write_secret(SEAL_KEY, raw)
-    return X25519PrivateKey.from_private_bytes(raw)
 
 
 def _mac(token: str, request: JoinRequest) -> bytes:
@@ -178,6 +169,8 @@ def answer(request: JoinRequest, *, home: Home, hold: HasHold, now: datetime) ->
             activated_at=now,
             **Certificate.columns(certificate),
         )
+        update_key = keys.load_update_key(home, zone)
+        sealing_keys.vouch(device, bytes(request.seal_public), update_key=update_key)
         _join_operation(device, now=now)
         JoinToken.objects.filter(pk=request.token_id).update(used_at=now)
         claims.mine(request).update(
@@ -258,7 +251,9 @@ def accept(request: JoinRequest, *, home: Home) -> None:
         raise CannotJoin(request.refusal)
     if request.answer is None or request.device is None:
         raise CannotJoin("The CA server has not answered yet.")
-    plain = sealing.unseal_with(_seal_key(home), bytes(request.answer), context=_context(request))
+    plain = sealing.unseal_with(
+        sealing_keys.own(home), bytes(request.answer), context=_context(request)
+    )
     shared = json.loads(plain)
     secrets.keep(settings.SECRET_KEY_FILE, shared["secret_key"])
     home.install(

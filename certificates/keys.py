@@ -8,12 +8,16 @@ does not open. Nothing of them is in the database, a message or a log.
 
 import hashlib
 import hmac
+import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from agent.faults import fault_point
 from agent.home import Home
 from devices.models import Zone
 from pki import keys, sealing
@@ -24,6 +28,31 @@ KEK_SIZE = 32
 
 class KeyUnavailable(Exception):
     """A key is not on this server or does not open; the message is for the user."""
+
+
+@dataclass(frozen=True, repr=False)
+class Ring:
+    """The keys that go with the CA role: each generation's by the GUID of its CA, and trust's."""
+
+    authorities: Mapping[UUID, keys.PrivateKey]
+    update_key: Ed25519PrivateKey
+
+    def to_bytes(self) -> bytes:
+        """Return the ring in clear, to be sealed at once."""
+        authorities = {str(guid): keys.to_der(key).hex() for guid, key in self.authorities.items()}
+        update_key = self.update_key.private_bytes_raw().hex()
+        return json.dumps({"authorities": authorities, "update_key": update_key}).encode()
+
+    @staticmethod
+    def from_bytes(data: bytes) -> "Ring":
+        """Return the ring that `to_bytes` wrote. Raises ValueError."""
+        read = json.loads(data)
+        authorities = {
+            UUID(guid): keys.from_der(bytes.fromhex(key))
+            for guid, key in read["authorities"].items()
+        }
+        raw = bytes.fromhex(read["update_key"])
+        return Ring(authorities, Ed25519PrivateKey.from_private_bytes(raw))
 
 
 def make_key_encryption_key(home: Home) -> None:
@@ -87,6 +116,41 @@ def keep_update_key(home: Home, zone: Zone, raw: bytes, *, public: bytes) -> Non
 def destroy_update_key(home: Home, zone: Zone) -> None:
     """Remove the update key from a server that does not sign for the zone any more."""
     home.remove_file(_update_file(zone))
+
+
+def ring(home: Home, zone: Zone) -> Ring:
+    """Open every key of the zone that lies on this server. Raises KeyUnavailable."""
+    guids = [UUID(path.stem) for path in _files(home) if not path.stem.startswith("update-")]
+    authorities = {guid: load_ca_key(home, zone, guid) for guid in guids}
+    return Ring(authorities, load_update_key(home, zone))
+
+
+def store_ring(home: Home, zone: Zone, found: Ring) -> Ring:
+    """Store these keys, and return them as they lie here now."""
+    for guid, key in found.authorities.items():
+        _store(home, _ca_file(guid), keys.to_der(key), zone)
+        fault_point("key-stored")
+    _store(home, _update_file(zone), found.update_key.private_bytes_raw(), zone)
+    stored = {guid: load_ca_key(home, zone, guid) for guid in found.authorities}
+    return Ring(stored, load_update_key(home, zone))
+
+
+def destroy_others(home: Home, zone: Zone, guids: set[UUID]) -> int:
+    """
+    Remove every key but those of the CAs `guids`; return how many were removed.
+
+    The update key goes with the CA role: it stays as long as one of those CAs does.
+    """
+    kept = {_ca_file(guid) for guid in guids} | ({_update_file(zone)} if guids else set())
+    others = [f"ca/{path.name}" for path in _files(home) if f"ca/{path.name}" not in kept]
+    for name in others:
+        home.remove_file(name)
+        fault_point("key-destroyed")
+    return len(others)
+
+
+def _files(home: Home) -> list[Path]:
+    return sorted((home.path / "ca").glob("*.key"))
 
 
 def join_token(home: Home, guid: UUID) -> str:

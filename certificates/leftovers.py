@@ -13,6 +13,8 @@ from certificates.models import (
     HomeTrust,
     JoinRequest,
     KeyEnd,
+    KeyRemoval,
+    KeyRequest,
     LinkRequest,
     Operation,
     SealedTransfer,
@@ -37,6 +39,8 @@ def _claimed_by(server: Device) -> "list[QuerySet[Claimable]]":
     found: list[QuerySet[Claimable]] = [
         ServerProgress.objects.filter(device=server),
         HomeTrust.objects.filter(device=server),
+        KeyRequest.objects.filter(turn=server),
+        KeyRemoval.objects.filter(server=server),
         Replication.objects.filter(server=server),
         Operation.objects.filter(initiating_server=server),
         LinkRequest.objects.filter(authority__server=server),

@@ -16,6 +16,7 @@ from certificates.models import (
     Operation,
     OperationEvent,
     ServerProgress,
+    VerifiedBackup,
 )
 from certificates.models.authority import State as CAState
 from certificates.models.operation import State
@@ -52,7 +53,35 @@ class Standing:
     @cached_property
     def authority(self) -> CertificateAuthority | None:
         rows = CertificateAuthority.objects.filter(zone=self.zone, state=CAState.ACTIVE)
-        return rows.select_related("server", "zone").first()
+        return rows.select_related("server__heartbeat", "zone").first()
+
+    @cached_property
+    def ca_server_is_away(self) -> str:
+        """Why nothing can be done with the CA's key, nothing if its server runs."""
+        server = self.authority.server if self.authority and self.authority.is_internal else None
+        if server is None or server.is_alive(self.now):
+            return ""
+        return (
+            f"{server.name}, which has the CA's key, does not run. Start it. If it is gone for "
+            "good, use Restore CA with a backup."
+        )
+
+    @cached_property
+    def backup(self) -> VerifiedBackup | None:
+        """The last verified backup that holds the key of the active CA."""
+        rows = VerifiedBackup.objects.filter(authority=self.authority).select_related("by")
+        return rows.order_by("at").last() if self.authority else None
+
+    @cached_property
+    def earlier_backup(self) -> VerifiedBackup | None:
+        """The last verified backup of an older CA, for when there is none of the active one."""
+        rows = VerifiedBackup.objects.filter(authority__zone=self.zone).select_related("authority")
+        return rows.order_by("at").last()
+
+    @property
+    def needs_backup(self) -> bool:
+        """Whether the key of the active CA is on its server and nowhere else."""
+        return bool(self.authority and self.authority.is_internal and self.backup is None)
 
     @cached_property
     def operation(self) -> Operation | None:

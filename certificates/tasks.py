@@ -5,23 +5,28 @@ import logging
 from celery import shared_task
 
 from certificates import (
+    custody,
     due,
     evidence_packs,
     home_trust,
     initiating_work,
     joining,
     key_ends,
+    key_work,
     leftovers,
     linking,
     sealed_transfer,
+    sealing_keys,
     server_steps,
 )
-from certificates.actions import forecasts, operations, server_certificates
+from certificates.actions import forecasts, key_requests, operations, server_certificates
 from certificates.models import (
     EvidencePack,
     HomeTrust,
     JoinRequest,
     KeyEnd,
+    KeyRemoval,
+    KeyRequest,
     Operation,
     ServerCertificate,
     ServerProgress,
@@ -42,6 +47,7 @@ def tick() -> None:
         live = Operation.objects.filter(zone=zone).live().order_by("pk")
         for operation in live.select_related("zone", "update", "old_ca", "new_ca"):
             _advance(operation)
+        key_requests.expire(zone, now=clock.now())
         _ring(zone)
 
 
@@ -173,6 +179,32 @@ def answer_join(*, request_id: int) -> None:
     if request is not None:
         with claims.held(request) as hold:
             joining.answer(request, home=here.home(), hold=hold, now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def key_request(*, pk: int) -> None:
+    """On the server whose turn it is: the next step of Backup, Verify, Restore or Move."""
+    rows = KeyRequest.objects.filter(pk=pk, turn=Device.objects.here()).open()
+    request = claims.claim(rows, now=clock.now())
+    if request is not None:
+        key_work.carry_out(request, home=here.home())
+
+
+@shared_task(ignore_result=True)
+def remove_keys(*, pk: int) -> None:
+    """On a server that no longer has the CA role: destroy its copy of the keys."""
+    rows = KeyRemoval.objects.filter(pk=pk, server=Device.objects.here(), done_at=None)
+    row = claims.claim(rows, now=clock.now())
+    if row is not None:
+        custody.carry_out_removal(row, home=here.home(), now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def publish_sealing_key(*, pk: int) -> None:
+    """On one Primary Server: sign the key that secrets for it are sealed to."""
+    device = Device.objects.here()
+    if device.pk == pk:  # not a message that went astray
+        sealing_keys.publish(device, home=here.home())
 
 
 @shared_task(ignore_result=True)

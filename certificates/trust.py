@@ -100,18 +100,23 @@ def is_due(zone: Zone, *, now: datetime) -> bool:
     return last.digest != _digest(zone)
 
 
-def publish(zone: Zone, *, home: Home, now: datetime) -> PublishedTrust | None:
+def publish(zone: Zone, *, home: Home, now: datetime, above: int = 0) -> PublishedTrust | None:
     """
     Publish the next epoch if one is due; None when there is nothing new to say.
 
+    One is due, and is higher, too, when the last is not above the epoch `above`: after a restore
+    devices may have been told of more than this database knows.
+
     Raises KeyUnavailable when the update key is not on this server.
     """
-    if not is_due(zone, now=now):
+    last = published(zone)
+    is_behind = last is not None and last.epoch < above
+    if not is_behind and not is_due(zone, now=now):
         return None
     key = keys.load_update_key(home, zone)
     # The last epoch first: what another worker publishes meanwhile then has this one's epoch.
     last, what, told = published(zone), wanted(zone), _digest(zone)
-    epoch = last.epoch + 1 if last else 1
+    epoch = max(last.epoch if last else 0, above) + 1
     payload = {
         "version": 1,
         "zone": str(zone.guid),

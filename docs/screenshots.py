@@ -26,6 +26,7 @@ NETWORK = "127.66.0"
 CONSOLE = f"https://{NETWORK}.1:7443"
 PASSWORD = "only-for-pictures"
 CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+DIALOGS = ["backup-ca", "verify-backup", "move-ca-role", "restore-ca"]
 LOOKS = [("light", 1280), ("dark", 1280), ("light", 390)]
 
 
@@ -36,6 +37,8 @@ def main() -> None:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=CHROMIUM
         )
+        for dialog in DIALOGS:
+            photograph(signed_in(browser, "light", 1280), dialog)
         start_remint(signed_in(browser, "light", 1280))
         for scheme, width in LOOKS:
             page = signed_in(browser, scheme, width)
@@ -92,6 +95,16 @@ def signed_in(browser: Browser, scheme: str, width: int) -> Page:
     page.keyboard.press("Enter")
     page.wait_for_url(f"{CONSOLE}/")
     return page
+
+
+def photograph(page: Page, dialog: str) -> None:
+    """Take the picture of a dialog as it opens over its page."""
+    page.goto(f"{CONSOLE}/certificates/")
+    if dialog == "verify-backup":
+        page.click("#backup-ca")
+    page.click(f"#{dialog}")
+    page.wait_for_selector(f"dialog[open] form[action$='{dialog}/']")
+    page.screenshot(path=OUT / f"{dialog}.light.1280.png")
 
 
 def start_remint(page: Page) -> None:

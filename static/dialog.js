@@ -1,4 +1,5 @@
 // A dialog arrives closed, inside #dialog: open it. [data-close] closes it, and Escape does.
+// [data-download] is a file that was just made: the browser is given it without a further click.
 // [data-enabled-by=NAME] is enabled while the checkbox NAME is checked.
 // [data-shown-by="NAME=VALUE"] is shown while the field NAME has that value.
 // [data-discard=URL] names who is told when the dialog is closed: what was typed is forgotten there.
@@ -86,3 +87,7 @@ if (host.querySelector("dialog[open]")) {
     if (event.key === "Escape") host.querySelector("[data-close]").click();
   });
 }
+
+document.addEventListener("htmx:afterSettle", (event) => {
+  event.detail.elt.querySelector?.("[data-download]")?.click();
+});

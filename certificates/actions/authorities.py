@@ -134,8 +134,12 @@ def _create(
     zone = ca.zone
     if Operation.objects.filter(zone=zone).open().exists():
         raise OperationInProgress(in_progress(zone))
-    if not CertificateAuthority.objects.filter(pk=ca.pk, state=CAState.ACTIVE).exists():
-        raise Refused("Another CA has become the active one. Look at the page again.")
+    active = CertificateAuthority.objects.filter(pk=ca.pk, state=CAState.ACTIVE, server=ca.server)
+    if not active.select_for_update().exists():
+        raise Refused(
+            "Another CA has become the active one, or another server has it. "
+            "Look at the page again."
+        )
     name = f"{kind.label} {now:%Y-%m-%d %H:%M} UTC"
     update = updates.create_update(zone, name=name, initiating_server=server, by=by, now=now)
     is_immediate = ca.is_expired(now)

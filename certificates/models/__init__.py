@@ -5,10 +5,12 @@ from certificates.models.authority import (
     LinkRequest,
 )
 from certificates.models.change_ca_draft import ChangeCADraft
+from certificates.models.custody import KeyRemoval, SealingKey, VerifiedBackup
 from certificates.models.evidence import EvidencePack
 from certificates.models.forecast import Forecast, Straggler
 from certificates.models.joining import JoinRequest, JoinToken
 from certificates.models.key_end import KeyEnd
+from certificates.models.key_request import KeyRequest
 from certificates.models.operation import Operation, OperationEvent
 from certificates.models.sealed_transfer import SealedTransfer
 from certificates.models.server_certificate import ServerCertificate
@@ -27,15 +29,19 @@ __all__ = [
     "JoinRequest",
     "JoinToken",
     "KeyEnd",
+    "KeyRemoval",
+    "KeyRequest",
     "LinkCertificate",
     "LinkRequest",
     "Operation",
     "OperationEvent",
     "PublishedTrust",
     "SealedTransfer",
+    "SealingKey",
     "ServerCertificate",
     "ServerProgress",
     "SignOff",
     "Straggler",
     "UpdaterTool",
+    "VerifiedBackup",
 ]

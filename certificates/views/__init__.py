@@ -6,6 +6,14 @@ from certificates.views.change_ca import change_ca, change_ca_time, discard_chan
 from certificates.views.decision_dialogs import postpone, postpone_time, roll_back, sign_off
 from certificates.views.evidence import download_evidence_pack, evidence_pack
 from certificates.views.forecast_pages import stragglers
+from certificates.views.key_dialogs import (
+    backup_ca,
+    download_backup,
+    key_request,
+    move_ca_role,
+    restore_ca,
+    verify_backup,
+)
 from certificates.views.operation_dialogs import assign_now, cancel_operation, clear_failure
 from certificates.views.pages import ca_pane, device, index, operation, operations, servers_pane
 from certificates.views.retirement_dialogs import (
@@ -17,6 +25,7 @@ from certificates.views.retirement_dialogs import (
 __all__ = [
     "assign_now",
     "authorities",
+    "backup_ca",
     "ca_pane",
     "cancel_operation",
     "change_ca",
@@ -24,16 +33,20 @@ __all__ = [
     "clear_failure",
     "device",
     "discard_change_ca",
+    "download_backup",
     "download_certificate",
     "download_evidence_pack",
     "evidence_pack",
     "index",
+    "key_request",
+    "move_ca_role",
     "operation",
     "operations",
     "postpone",
     "postpone_time",
     "remint_ca",
     "remint_ca_time",
+    "restore_ca",
     "retire_by_itself",
     "retire_old_ca",
     "retire_rolled_back_ca",
@@ -41,5 +54,6 @@ __all__ = [
     "servers_pane",
     "sign_off",
     "stragglers",
+    "verify_backup",
     "view_certificate",
 ]

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from certificates import activation
 from certificates.actions import authorities
-from certificates.buttons import why_not_remint
+from certificates.buttons import why_not_back_up, why_not_remint
 from certificates.forms import ActivationTimeForm, RemintCAForm, RetireOldCAForm
 from certificates.models import CertificateAuthority, Operation
 from certificates.models.authority import State as CAState
@@ -87,15 +87,23 @@ def _surroundings(
     request: HttpRequest, ca: CertificateAuthority, *, now: datetime
 ) -> dict[str, Any]:
     """What the dialog says around its fields."""
+    standing = Standing(ca.zone, now=now)
     return {
         "section": "certificates",
         "now": now,
         "back": resolve_url("certificates:index"),
-        "why_not": why_not_remint(Standing(ca.zone, now=now), request.user),
+        "why_not": why_not_remint(standing, request.user),
+        "standing": standing,
+        "backup_url": _backup_url(standing, request.user),
         "devices": Device.objects.filter(zone=ca.zone).active().count(),
         "cutoff": settings.ZCC_CANCEL_CUTOFF,
         "recommended": activation.recommendation(ca.zone, now=now),
     }
+
+
+def _backup_url(standing: Standing, user: Any) -> str:
+    """Where the key is backed up first, nothing if it cannot be now."""
+    return "" if why_not_back_up(standing, user) else resolve_url("certificates:backup_ca")
 
 
 @require_safe

@@ -58,11 +58,15 @@ def servers_pane(request: HttpRequest) -> HttpResponse:
 def _ca_part(request: HttpRequest, standing: Standing, rows: list[ServerRow]) -> Part:
     risk = at_risk(standing)
     may_manage = access.has(request.user, "manage_certificates")
+    buttons = ca_buttons(standing, request.user)
+    named = {button.id: button for button in buttons}
     context = {
         "standing": standing,
         "now": standing.now,
         "answers": answers(standing, rows, risk),
-        "buttons": ca_buttons(standing, request.user),
+        "buttons": buttons,
+        "backup": named.get("backup-ca"),
+        "restore": named.get("restore-ca"),
         "at_risk": risk,
         "lost": standing.lost,
         "outlook": outlook(standing.operation, now=standing.now),

@@ -82,6 +82,51 @@ def test_overlap_and_its_dialogs(screen, live_server, operation, now):
         assert (path, violations(screen)) == (path, [])
 
 
+@pytest.fixture
+def ca(zone, now):
+    """A CA without a backup, on a server that runs, beside one that does not."""
+    server = building.make_device(zone, "ps1", now)
+    building.make_device(zone, "ps2", now)
+    building.make_device(zone, "ps3", now).heartbeat.delete()
+    authority = building.make_authority(zone, server, now)
+    building.make_certificate(server, authority, now)
+    return authority
+
+
+def test_dialogs_about_keys(screen, live_server, ca):
+    paths = ["", "backup-ca/", "verify-backup/", "restore-ca/", "move-ca-role/", "remint-ca/"]
+
+    for path in paths:
+        screen.goto(f"{live_server.url}/certificates/{path}")
+        assert (path, violations(screen)) == (path, [])
+
+
+def test_certificate_server_that_is_gone(screen, live_server, ca):
+    ca.server.heartbeat.delete()
+
+    for path in ["", "backup-ca/", "move-ca-role/"]:
+        screen.goto(f"{live_server.url}/certificates/{path}")
+        assert (path, violations(screen)) == (path, [])
+
+
+def test_what_became_of_a_request_about_keys(screen, live_server, ca, alice, now):
+    for kind in ("backup", "verify", "restore", "move"):
+        for state in ("asked", "done", "refused"):
+            request = building.make_key_request(ca, kind, state, by=alice, now=now)
+            screen.goto(f"{live_server.url}/certificates/key-requests/{request.guid}/")
+            assert (kind, state, violations(screen)) == (kind, state, [])
+            request.delete()  # only one change of the role may be open
+
+
+def test_backup_form_with_errors(screen, live_server, ca):
+    screen.goto(f"{live_server.url}/certificates/backup-ca/")
+    screen.get_by_label("Passphrase").fill("short")
+    screen.get_by_role("button", name="OK").click()
+    expect(screen.get_by_role("alert").first).to_contain_text("No backup was made.")
+
+    assert violations(screen) == []
+
+
 def test_sign_in(page, live_server, zone):
     page.goto(f"{live_server.url}/login/")
     assert violations(page) == []

@@ -8,10 +8,12 @@ from django.contrib.auth.models import Permission, User
 
 from certificates.models import (
     CertificateAuthority,
+    KeyRequest,
     LinkCertificate,
     Operation,
     ServerCertificate,
     ServerProgress,
+    VerifiedBackup,
 )
 from certificates.models.certificate import Certificate
 from devices.models import Device, Heartbeat, Zone
@@ -100,6 +102,47 @@ def make_person(username, *rights, full_name=""):
     user = User.objects.create_user(username, password=PASSWORD, first_name=first, last_name=last)
     user.user_permissions.set(Permission.objects.filter(codename__in=rights))
     return user
+
+
+def note_backup(ca, *, by, at):
+    """The key of the CA has a verified backup."""
+    return VerifiedBackup.objects.create(authority=ca, file_sha256="cd" * 32, by=by, at=at)
+
+
+def make_key_request(ca, kind, state, *, by, now):
+    """A request about the keys as it stands in `state`."""
+    entry = {
+        "number": ca.generation,
+        "guid": str(ca.guid),
+        "sha256": ca.sha256,
+        "expires_at": ca.expires_at.isoformat(),
+        "issued": 4,
+    }
+    found = {
+        "zone": str(ca.zone.guid),
+        "zone_name": ca.zone.name,
+        "made_at": now.isoformat(),
+        "made_on": ca.server.name,
+        "epoch": 3,
+        "generations": [entry],
+    }
+    return KeyRequest.objects.create(
+        zone=ca.zone,
+        kind=kind,
+        state=state,
+        server=ca.server,
+        holder=ca.server,
+        turn=ca.server,
+        asked_from=ca.server,
+        asked_by=by,
+        asked_at=now,
+        expires_at=now + timedelta(minutes=1),
+        answer=b"sealed" if kind == "backup" and state == "done" else None,
+        file_name="demo-zone-ca-2026-11-25.zip",
+        file_sha256="ef" * 32,
+        findings=found if state == "done" else {},
+        problem="ps1 did not do it within a minute." if state == "refused" else "",
+    )
 
 
 def make_operation(ca, *, by, now, activate_at=None):

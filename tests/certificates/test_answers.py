@@ -54,8 +54,35 @@ def test_expired_ca_is_bad(ca, see):
     assert (said.all_right.family, said.all_right.say) == ("bad", "The Zone CA has expired.")
 
 
-def test_ca_that_ends_within_90_days_is_a_warning_and_a_task(ca, see, now):
-    said, _ = see(later=ca.expires_at - now - timedelta(days=30))
+def test_key_without_a_backup_is_the_first_task(ca, see):
+    said, _ = see()
+
+    assert (said.next.family, said.next.say) == ("warn", "Back up the CA.")
+    assert said.next.more == "Its key exists once, on ps1. If that disk fails, it is lost."
+
+
+def test_key_of_the_new_ca_without_a_backup_is_the_first_task_in_overlap(
+    make_operation, see, alice, now
+):
+    operation = make_operation("overlap")
+    building.note_backup(operation.old_ca, by=alice, at=now)
+    assert see()[0].next.say == "Back up the new CA."
+
+    building.note_backup(operation.new_ca, by=alice, at=now)
+    assert see()[0].next.say != "Back up the new CA."
+
+
+def test_ca_server_that_does_not_run_is_the_first_task(ca, see):
+    said, _ = see(later=timedelta(minutes=2))
+
+    assert (said.next.family, said.next.say) == ("bad", "Start ps1, or restore the CA.")
+
+
+def test_ca_that_ends_within_90_days_is_a_warning_and_a_task(ca, see, now, alice):
+    building.note_backup(ca, by=alice, at=now)
+    later = ca.expires_at - now - timedelta(days=30)
+    Heartbeat.objects.update(at=now + later)
+    said, _ = see(later=later)
 
     assert said.all_right.family == "bad"  # the servers' certificates have expired by then
     assert said.next.say == "Remint the CA."

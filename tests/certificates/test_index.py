@@ -26,7 +26,9 @@ def address(page, part):
     return found[1].replace("&amp;", "&"), int(found[2])
 
 
-def test_zone_at_rest_says_that_all_is_right(client, ca):
+def test_zone_at_rest_says_that_all_is_right(client, ca, alice, now):
+    building.note_backup(ca, by=alice, at=now)
+
     page = client.get(INDEX)
 
     assert "All right. All certificates are in force." in page.text

@@ -4,11 +4,13 @@ What an administrator does, as a process of its own: `python -m tests.journeys.o
 It calls the actions that the views call, with the zone's own settings and database.
 """
 
+import hashlib
 import json
 import os
 import sys
 import uuid
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import django
 
@@ -17,13 +19,18 @@ django.setup()
 
 from django.contrib.auth.models import User  # noqa: E402
 
-from certificates import guard  # noqa: E402
-from certificates.actions import authorities, decisions, operations  # noqa: E402
+from certificates import backups, guard, sealing_keys  # noqa: E402
+from certificates.actions import (  # noqa: E402
+    authorities,
+    decisions,
+    key_requests,
+    operations,
+)
 from certificates.actions.authorities import RemintWishes  # noqa: E402
-from certificates.models import CertificateAuthority, Operation  # noqa: E402
+from certificates.models import CertificateAuthority, KeyRequest, Operation  # noqa: E402
 from devices.models import Device, Zone  # noqa: E402
 from systemupdates import actions as updates  # noqa: E402
-from zcc.ground import clock  # noqa: E402
+from zcc.ground import clock, here  # noqa: E402
 
 
 def remint(common_name, activate_at, policy):
@@ -76,6 +83,42 @@ def redeploy(operation, device):
     return updates.redeploy(update, found, by=admin(), now=clock.now())
 
 
+def back_up(on, passphrase):
+    """Ask for a backup on the console of the server `on`; return the request's id."""
+    zone = Zone.objects.get()
+    return key_requests.back_up(zone, passphrase, asker=asker(on), now=clock.now()).pk
+
+
+def fetch(request, path):
+    """Write the backup to a file, as the console gives it to a browser."""
+    row = KeyRequest.objects.select_related("zone", "server", "asked_from").get(pk=request)
+    home = here.home(row.asked_from.name)
+    data = sealing_keys.unseal(bytes(row.answer), context=backups.answer(row), home=home)
+    Path(path).write_bytes(data)
+
+
+def restore(on, to, path, passphrase):
+    data = Path(path).read_bytes()
+    upload = key_requests.Upload(
+        name="backup.zip",
+        data=data,
+        sha256=hashlib.sha256(data).hexdigest(),
+        passphrase=passphrase,
+    )
+    zone, server = Zone.objects.get(), Device.objects.get(name=to)
+    return key_requests.restore(zone, server, upload, asker=asker(on), now=clock.now()).pk
+
+
+def move_role(on, to):
+    zone, server = Zone.objects.get(), Device.objects.get(name=to)
+    return key_requests.move_role(zone, server, asker=asker(on), now=clock.now()).pk
+
+
+def asker(on):
+    server = Device.objects.get(name=on)
+    return key_requests.Asker(by=admin(), server=server, home=here.home(on))
+
+
 def schedule(replication, refresh):
     """Set the two intervals of the zone, in seconds."""
     Zone.objects.update(
@@ -99,6 +142,10 @@ ORDERS = {
         sign_off,
         roll_back,
         redeploy,
+        back_up,
+        fetch,
+        restore,
+        move_role,
         schedule,
     )
 }

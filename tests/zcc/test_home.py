@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from certificates.models import CertificateAuthority
+from certificates.models import CertificateAuthority, VerifiedBackup
 from devices.models import Heartbeat, Kind
 from systemupdates.models.device_update import State
 from tests.people_and_devices import alice, bob, make_device, make_update, now, zone
@@ -46,8 +46,9 @@ def test_home_without_a_zone_says_what_to_do(client, db):
     assert "This server has no zone yet" in client.get("/").text
 
 
-def test_zone_at_rest_is_all_right(client, make_ca):
-    make_ca(days=300)
+def test_zone_at_rest_is_all_right(client, make_ca, bob, now):
+    ca = make_ca(days=300)
+    VerifiedBackup.objects.create(authority=ca, file_sha256="ab" * 32, by=bob, at=now)
 
     assert answers(client) == [
         ("ok", "All right. All certificates are in force."),

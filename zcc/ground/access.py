@@ -13,7 +13,7 @@ from django.http import HttpResponseBase
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=HttpResponseBase)
-Right = Literal["manage_certificates", "deploy_updates", "manage_devices"]
+Right = Literal["manage_certificates", "back_up_ca", "deploy_updates", "manage_devices"]
 
 
 def needs(right: Right) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -11,6 +11,7 @@ class Rights(models.Model):
         default_permissions = ()
         permissions = [
             ("manage_certificates", "Can change, remint and cancel"),
+            ("back_up_ca", "Can back up and restore the CA"),
             ("deploy_updates", "Can assign, ignore and redeploy system updates"),
             ("manage_devices", "Can change devices and their settings"),
         ]

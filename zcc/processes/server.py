@@ -10,7 +10,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from django.db import connections
+
 from agent.home import Home, HomeError
+from certificates import custody
+from devices.models import Device
 from zcc.ground import here
 from zcc.processes import logs, parts
 from zcc.processes.tree import Child, Tree
@@ -38,6 +42,7 @@ def supervise(name: str) -> None:
     identity = here.identity(name)
     home = here.home(name)
     _repair(home)
+    destroy_stray_keys(identity, home)
     tree = Tree([_child(process, identity, rank) for rank, process in enumerate(PARTS)])
     tree.stop_on_signals()
     try:
@@ -52,6 +57,22 @@ def activate_if_due(home: Home, *, update_key: bytes, now: datetime) -> bool:
     if go_ahead is None or now < go_ahead.activate_at + GRACE:
         return False
     return home.activate(go_ahead.operation)
+
+
+def destroy_stray_keys(identity: here.Identity, home: Home) -> None:
+    """
+    Destroy keys that belong on another server, if the CA role moved while this one was away.
+
+    Without its database it is done later, by the worker: what is signed is a row first.
+    """
+    try:
+        server = Device.objects.select_related("zone").get(guid=identity.guid)
+        if number := custody.tidy(server, home=home):
+            logger.warning("%s lost the CA role: %d keys destroyed.", identity.name, number)
+    except Exception:  # whatever it is, the server must come up
+        logger.warning("Which keys belong on %s is not known yet.", identity.name, exc_info=True)
+    finally:
+        connections.close_all()  # no connection may be open in two processes
 
 
 def _child(process: str, identity: here.Identity, rank: int) -> Child:

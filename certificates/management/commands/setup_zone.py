@@ -7,6 +7,7 @@ and asked again. Without a terminal a missing answer ends the command.
 
 import getpass
 import sys
+import unicodedata
 from argparse import ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +16,11 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from certificates import installing
+from certificates import installing, rebuilding
 from certificates.installing import CannotSetUp, ExternalCA, InternalCA
 from certificates.joining import CannotJoin, NewServer
 from devices.models import Zone
-from pki import keys, names
+from pki import backup, keys, names
 from zcc.ground import clock, here, secrets
 
 Answer = TypeVar("Answer")
@@ -41,10 +42,15 @@ class Command(BaseCommand):
         parser.add_argument("--years", type=int)
         parser.add_argument("--chain", help="external CA: the server's certificate and its chain")
         parser.add_argument("--key", help="external CA: the server's private key")
+        parser.add_argument("--from-backup", help="rebuild the zone of this backup of its CA")
+        parser.add_argument("--passphrase-file", help="a file with the backup's passphrase")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if Zone.objects.exists():
             raise CommandError("This database has a zone already. Nothing has changed.")
+        if options["from_backup"]:
+            self._rebuild(options)
+            return
         secrets.make(settings.SECRET_KEY_FILE)
         name = self._ask("Zone name", options["name"], names.check_common_name)
         server = self._server(options)
@@ -60,6 +66,44 @@ class Command(BaseCommand):
         installing.make_administrator(username, password)
         installing.write_welcome(zone, server, admin=username, password=None)
         self.stdout.write(f"The zone {name} is set up. Start it with: manage.py runzone")
+
+    def _rebuild(self, options: dict[str, Any]) -> None:
+        """Set the zone up again from a backup of its CA, when its database is gone, too."""
+        contents = self._backup(options)
+        secrets.make(settings.SECRET_KEY_FILE)
+        server = self._server(options)
+        username = self._ask("Administrator", options["admin"], _username)
+        password = self._password(options["password_file"])
+        try:
+            zone = rebuilding.rebuild_zone(
+                contents, server, home=here.home(server.name), now=clock.now()
+            )
+        except (CannotSetUp, CannotJoin) as error:
+            raise CommandError(str(error)) from error
+        installing.make_administrator(username, password)
+        installing.write_welcome(zone, server, admin=username, password=None)
+        self.stdout.write(
+            f"The zone {zone.name} is set up again with {server.name} alone. Join the other "
+            "Primary Servers with add_primary_server, and enrol devices again: the database that "
+            "knew them is gone. Start it with: manage.py runzone"
+        )
+
+    def _backup(self, options: dict[str, Any]) -> backup.Contents:
+        """Ask for file and passphrase until one opens the other."""
+        file, given = options["from_backup"], options["passphrase_file"]
+        while True:
+            data = self._ask("Backup file", file, _contents)
+            passphrase = _text(given) if given else self._passphrase()
+            try:
+                return backup.read(data, unicodedata.normalize("NFC", passphrase))
+            except backup.NotABackup as error:
+                self._say_or_end(str(error))
+                given = None
+
+    def _passphrase(self) -> str:
+        if not sys.stdin.isatty():
+            raise CommandError("Give the backup's passphrase with --passphrase-file.")
+        return getpass.getpass("Passphrase of the backup: ")
 
     def _server(self, options: dict[str, Any]) -> NewServer:
         dns_name = self._ask("DNS name of this server", options["dns"], names.check_dns_name)

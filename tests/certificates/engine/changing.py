@@ -82,4 +82,4 @@ def replicate(living, operation):
     """Let the next round of the schedule be now, and every server be its own source."""
     operation.refresh_from_db()
     operation.update.refresh_from_db()
-    living.replicate_now(source=operation.initiating_server.name)
+    living.replicate_now()

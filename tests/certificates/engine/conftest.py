@@ -56,8 +56,8 @@ class Living:
         self.run()
         os.environ[here.VARIABLE] = "ps1"
 
-    def join(self, server, *, now=None):
-        now, ca_home, home = now or clock.now(), here.home("ps1"), here.home(server.name)
+    def join(self, server, *, ca="ps1", now=None):
+        now, ca_home, home = now or clock.now(), here.home(ca), here.home(server.name)
         token = joining.create_token(self.zone, home=ca_home, now=now)
         asked = joining.ask(token, server, home=home, now=now)
         request = claims.claim(JoinRequest.objects.filter(pk=asked.pk), now=now)
@@ -128,13 +128,15 @@ class Living:
         module, _, name = ring.task.rpartition(".")
         getattr(import_module(module), name)(**ring.ids)
 
-    def replicate_now(self, *, source="ps1"):
+    def replicate_now(self):
         """Let the next round of the schedule be now."""
         operation = Operation.objects.latest("pk")
         for name in self.servers:
             here.home(name).add_content(
                 operation.update.content_sha256,
-                here.home(source).open_content(operation.update.content_sha256),
+                here.home(operation.initiating_server.name).open_content(
+                    operation.update.content_sha256
+                ),
             )
         operation.update.replications.update(due_at=clock.now())
 
