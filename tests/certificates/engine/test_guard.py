@@ -39,6 +39,9 @@ def report_proof(device, operation, **proof):
 
 
 def be_ready(device, operation):
+    """The device holds the new CA, beside the old one."""
+    both = sorted([operation.old_ca.sha256, operation.new_ca.sha256])
+    Device.objects.filter(pk=device.pk).update(trusted_fingerprints=both)
     rows = DeviceUpdate.objects.filter(device=device, update=operation.update)
     rows.move(to="pending", by=None, at=clock.now())
 
