@@ -95,9 +95,8 @@ def lost(operation: Operation) -> QuerySet[Device]:
     return reported.order_by("name")
 
 
-def unsigned(operation: Operation) -> QuerySet[Device]:
-    """Those of them for whom no sign-off stands."""
-    signed = standing_sign_off(operation)
+def unsigned(operation: Operation, signed: SignOff | None) -> QuerySet[Device]:
+    """Those of them whom `signed`, the sign-off that stands, does not cover."""
     found = lost(operation)
     if signed is None:
         return found

@@ -3,7 +3,7 @@ Run a Python module or file as on a device whose firewall lets nobody out to one
 
     python -P behind_firewall.py PORT MODULE-OR-FILE ARGUMENT ...
 
-Port 0 closes nothing. It is run as a file, so that an agent does not load the console's code.
+It is run as a file, so that an agent does not load the console's code.
 """
 
 import errno
@@ -26,8 +26,7 @@ def close(port: int) -> None:
 def main() -> None:
     """Do what the command line says."""
     port, program = int(sys.argv[1]), sys.argv[2]
-    if port:
-        close(port)
+    close(port)
     del sys.argv[:2]
     if program.endswith(".py"):
         runpy.run_path(program, run_name="__main__")

@@ -34,7 +34,9 @@ class Conditions:
 
     def command(self, program: str, *words: str) -> list[str]:
         """Return the command that runs a Python module, or a file, under these conditions."""
-        return [sys.executable, "-P", str(WRAPPER), str(self.closed_port), program, *words]
+        if self.closed_port:
+            return [sys.executable, "-P", str(WRAPPER), str(self.closed_port), program, *words]
+        return [sys.executable, *(["-P"] if program.endswith(".py") else ["-m"]), program, *words]
 
 
 PLAIN = Conditions()
