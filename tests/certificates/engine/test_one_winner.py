@@ -1,5 +1,5 @@
 """
-A thousand races of Postpone, Sign off, Cancel and the guard's moment, each with one winner.
+Races of Postpone, Sign off, Cancel and the guard's moment, each with one winner.
 
 Three of them exclude each other: a postponed, a canceled and an armed operation. A sign-off may
 come before any of these and not after. Whoever is told no, is told why, and that must be so.
@@ -21,7 +21,7 @@ from tests.certificates.engine.test_guard import forget_everything, sign_off, ws
 from zcc.ground import clock
 
 __all__ = ["ws1"]
-ROUNDS = int(os.environ.get("ZCC_RACES", "1000"))
+ROUNDS = int(os.environ.get("ZCC_RACES", "250"))
 TOLD = (operations.NotPossibleNow, decisions.NotPossibleNow, *operations.OVERTAKEN)
 # What may be said to the loser, by who has won.
 SENTENCES = {
