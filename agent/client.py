@@ -38,7 +38,11 @@ class NoAnswer(Exception):
     """No server answered as it should. The text says which, and what happened."""
 
 
-class Untrusted(NoAnswer):
+class NoAgreement(NoAnswer):
+    """A server is there, and this device refuses what it shows or cannot speak with it."""
+
+
+class Untrusted(NoAgreement):
     """The server showed a certificate that does not verify."""
 
 
@@ -140,7 +144,8 @@ def call_any(servers: Sequence[str], ask: Callable[[str], Answer]) -> Answer:
     """
     Return the first answer that `ask` gets from one of `servers`, tried in this order.
 
-    Raises NoAnswer with every server's reason; it is Untrusted if that was one of them.
+    Raises NoAnswer with every server's reason; it is Untrusted or else NoAgreement if that was one
+    of them.
     """
     reasons: list[NoAnswer] = []
     for server in servers:
@@ -149,8 +154,10 @@ def call_any(servers: Sequence[str], ask: Callable[[str], Answer]) -> Answer:
         except NoAnswer as error:
             reasons.append(error)
     text = " ".join(str(reason) for reason in reasons) or "No server is known."
-    kind = Untrusted if any(isinstance(reason, Untrusted) for reason in reasons) else NoAnswer
-    raise kind(text)
+    for kind in (Untrusted, NoAgreement):
+        if any(isinstance(reason, kind) for reason in reasons):
+            raise kind(text)
+    raise NoAnswer(text)
 
 
 def probe(servers: Sequence[str], anchors: bytes) -> Answer:
@@ -251,9 +258,30 @@ def _explained(server: str) -> Iterator[None]:
         raise Untrusted(
             f"{server} shows a certificate that we do not trust ({error.verify_message})."
         ) from error
+    except ssl.SSLError as error:
+        raise _handshake_failed(server, error) from error
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "strerror", None) or str(error) or "no answer"
         raise NoAnswer(f"{server} did not answer ({reason}).") from error
+
+
+# How OpenSSL's reasons end when the two sides exclude each other; any other may be the network.
+_EXCLUDED = (
+    "ALERT_HANDSHAKE_FAILURE",
+    "ALERT_INSUFFICIENT_SECURITY",
+    "ALERT_PROTOCOL_VERSION",
+    "KEY_TOO_SMALL",
+    "UNSUPPORTED_PROTOCOL",
+    "WRONG_SIGNATURE_TYPE",
+)
+
+
+def _handshake_failed(server: str, error: ssl.SSLError) -> NoAnswer:
+    reason = error.reason or error.strerror or str(error)
+    if reason.endswith(_EXCLUDED):
+        said = reason.lower().replace("_", " ")
+        return NoAgreement(f"{server} and this device cannot agree on a TLS connection ({said}).")
+    return NoAnswer(f"{server} did not answer ({error.strerror or reason}).")
 
 
 def _understood(server: str, response: http.client.HTTPResponse, data: bytes) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from agent import (
     system_trust,
     trust,
 )
-from agent.client import NoAnswer, Untrusted
+from agent.client import Name, NoAnswer, Untrusted
 from agent.content import ContentError
 from agent.home import Home
 from agent.manifest import Manifest, ManifestError, Update, format_time, parse_time
@@ -282,9 +282,8 @@ class Device:
         """Try a canary as a server asked; tell at once if it ended otherwise than the last time."""
         before, wish = self.state.proof, self.state.prove or {}
         self.state.prove = None
-        ended = proof.attempt(
-            wish, self.manifest.anchors, offset=self.state.offset, at=format_time(now)
-        )
+        anchors = pem.split(trust.current(self.home))
+        ended = proof.attempt(wish, anchors, offset=self.state.offset, at=format_time(now))
         self.state.proof = ended
         self.state.proof_is_news = not proof.says_the_same(ended, before)
         self.state.save(self.home)
@@ -292,20 +291,25 @@ class Device:
         return True
 
     def _complete(self, update: Update, now: datetime) -> bool:
-        """Complete if a server shows a certificate of the new CA, or the zone says it switched."""
-        if not update.activated and not self._reaches_new_ca(update):
+        """Complete if a server shows a certificate of the new CA; that it should is not enough."""
+        if not self._reaches_new_ca(update):
             return False
         return self._advance(self._at("completed"), now)
 
     def _reaches_new_ca(self, update: Update) -> bool:
-        """Whether a server is verified by the new CA alone, and not by way of the bridge."""
+        """Whether any server is verified by the new CA alone, and not by way of the bridge."""
         try:
             anchor = trust.only(self.manifest.anchors, update.new_anchor)
-            issuer = client.probe(self.state.servers, anchor).issuer
-        except (NoAnswer, ValueError):
+        except ValueError:
             return False
-        others = [other for other in self.manifest.anchors if other != anchor]
-        return issuer not in [pem.subject(other) for other in others]
+        others = [pem.subject(other) for other in self.manifest.anchors if other != anchor]
+        return any(self._shows_other_than(others, server, anchor) for server in self.state.servers)
+
+    def _shows_other_than(self, others: list[Name], server: str, anchor: bytes) -> bool:
+        try:
+            return client.probe([server], anchor).issuer not in others
+        except NoAnswer:
+            return False
 
     def _tidy(self, step: Step, now: datetime) -> bool:
         if step is Step.CLEAN:

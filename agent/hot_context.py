@@ -72,4 +72,31 @@ def _new_context() -> ssl.SSLContext:
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
     context.set_alpn_protocols(["http/1.1"])
+    context.sslobject_class = _TellingWhy
     return context
+
+
+class _TellingWhy(ssl.SSLObject):
+    """
+    Lets the other side know why a handshake failed.
+
+    asyncio closes the connection before it has sent the alert, so that a device could not tell a
+    server whose certificate it excludes from a network that drops its packets. Here it is asked to
+    wait for more, which makes it send what there is; the other side then ends the connection.
+    """
+
+    _failure: ssl.SSLError | None = None
+
+    def do_handshake(self) -> None:
+        """Go on with the handshake."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            self._failure = error
+            raise ssl.SSLWantReadError(
+                ssl.SSL_ERROR_WANT_READ, "the alert is sent first"
+            ) from error

@@ -92,7 +92,8 @@ def _trust_step(situation: Situation, *, now: datetime) -> Step:
     if situation.to_prove is not None and situation.to_prove in situation.trusted:
         return Step.PROVE
     if progress.state == "pending" and not (update.activated or now >= update.activate_at):
-        return Step.WAIT
+        # Not what it was when it became pending: somebody has put another trust file in its place.
+        return Step.WAIT if situation.trusted == situation.wanted else Step.SET_TRUST
     if progress.state == "completed" and situation.trusted != situation.wanted:
         return Step.SET_TRUST  # the old CA is retired
     following = {"download": Step.DOWNLOAD, "update": Step.APPLY, "pending": Step.COMPLETE}

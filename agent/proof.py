@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from agent import client, trust
-from agent.client import NoAnswer
+from agent import client, pem, trust
+from agent.client import NoAgreement, NoAnswer
 from agent.faults import fault_point
 from agent.manifest import Update
 
@@ -47,16 +47,26 @@ def attempt(asked: dict[str, Any], anchors: Sequence[bytes], *, offset: float, a
     """
     Connect to a canary, trusting the new anchor alone; return how that ended.
 
+    `anchors` are those that this device has on its disk, because a proof by any other is none.
     `offset` is the number of seconds by which the server's clock is ahead of ours.
     """
+    ended = {"update": asked["update"], "at": at}
     try:
         anchor = trust.only(anchors, asked["new_anchor"])
         fault_point("canary-probe")
         answer = client.probe(asked["canaries"], anchor)
+        _refuse_bridge(answer, [other for other in anchors if other != anchor])
     except (NoAnswer, OSError, ValueError) as error:
         problem = f"The proof for the new CA failed: {_reason(error, offset)}"
-        return {"update": asked["update"], "problem": problem, "at": at}
-    return {"update": asked["update"], "leaf": answer.peer, "server": answer.server, "at": at}
+        refused = isinstance(error, NoAgreement)
+        return {**ended, "problem": problem, "refused": refused}
+    return {**ended, "leaf": answer.peer, "server": answer.server}
+
+
+def _refuse_bridge(answer: client.Answer, others: Sequence[bytes]) -> None:
+    """A certificate of the old CA verifies by the new one, too, if a bridge comes with it."""
+    if answer.issuer in [pem.subject(other) for other in others]:
+        raise NoAnswer(f"{answer.server} shows a certificate of the old CA.")
 
 
 def says_the_same(one: Proof | None, other: Proof | None) -> bool:

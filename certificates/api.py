@@ -114,7 +114,7 @@ def prove_for(device: Device) -> dict[str, Any] | None:
     row = operation.update.device_updates.filter(device=device).first()
     if row is None or row.state != device_updates.State.PENDING:
         return None
-    if not row.proof_problem and row.proof_leaf in guard.future_leaves(operation):
+    if not row.proof_problem and guard.proven(operation).filter(pk=row.pk).exists():
         return None
     return {
         "update": str(operation.update.guid),
@@ -138,7 +138,8 @@ def _record_proof(device: Device, proof: Any, *, now: datetime) -> None:
     row = rows.select_related("update").first()
     leaf, problem = text(proof, "leaf").lower(), text(proof, "problem")
     if row is not None and (problem or _FINGERPRINT.fullmatch(leaf)):
-        updates.note_proof(row.update, device, leaf=leaf, problem=problem, at=now)
+        refused = bool(problem) and proof.get("refused") is True
+        updates.note_proof(row.update, device, leaf=leaf, problem=problem, refused=refused, at=now)
 
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")

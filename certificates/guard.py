@@ -1,10 +1,11 @@
 """
 The guard: who would lose contact at the activation, and why, before it happens.
 
-A device is safe if it is *proven* (it connected to a canary by the new CA alone, and that server's
-future certificate is still the same), if the *link* carries it (it trusts the CA that signed the
-link), or if the *rescue port* does (it trusts the CA whose chain that port shows). In Strict only
-the proof counts.
+A device is safe if it is *proven* (it trusts the new CA, it connected to a canary by that alone,
+and that server's future certificate is still the same), if the *link* carries it (it trusts the CA
+that signed the link), or if the *rescue port* does (it trusts the CA whose chain that port shows).
+In Strict only the proof counts. Nothing carries a device that has *refused* the canary: the link
+would lead it to the same certificate.
 """
 
 from dataclasses import dataclass
@@ -48,10 +49,19 @@ def future_leaves(operation: Operation) -> list[str]:
 
 
 def proven(operation: Operation) -> QuerySet[DeviceUpdate]:
-    """The devices whose proof stands. It ends when the certificate they saw is replaced."""
+    """
+    The devices whose proof stands.
+
+    It ends when the certificate they saw is replaced, and when they do not trust the new CA any
+    more: a proof is what a device says, and so is its trust, but that it says at each refresh.
+    """
     ready = (device_updates.State.PENDING, device_updates.State.COMPLETED)
     rows = DeviceUpdate.objects.filter(update=operation.update_id, state__in=ready)
-    return rows.filter(proof_leaf__in=future_leaves(operation))
+    rows = rows.filter(proof_leaf__in=future_leaves(operation))
+    if operation.new_ca is None:
+        return rows.none()
+    reported = Cast("device__trusted_fingerprints", TextField())
+    return rows.annotate(reported=reported).filter(reported__contains=operation.new_ca.sha256)
 
 
 def carriers(operation: Operation) -> list[CertificateAuthority]:
@@ -78,20 +88,20 @@ def lost(operation: Operation) -> QuerySet[Device]:
     Neither the servers, which switch themselves, nor whoever is ignored or retired.
     """
     devices = Device.objects.filter(zone=operation.zone_id).active().exclude_primary_servers()
-    ignored = DeviceUpdate.objects.filter(
-        update=operation.update_id, state=device_updates.State.IGNORED
-    )
+    rows = DeviceUpdate.objects.filter(update=operation.update_id)
+    ignored = rows.filter(state=device_updates.State.IGNORED)
+    refused = rows.filter(proof_refused=True)
     devices = devices.exclude(pk__in=ignored.values("device"))
     devices = devices.exclude(pk__in=proven(operation).values("device"))
     reported = devices.annotate(reported=Cast("trusted_fingerprints", TextField()))
     for ca in carriers(operation):
-        reported = reported.exclude(reported__contains=ca.sha256)
+        carried = Q(reported__contains=ca.sha256) & ~Q(pk__in=refused.values("device"))
+        reported = reported.exclude(carried)
     return reported.order_by("name")
 
 
-def unsigned(operation: Operation) -> QuerySet[Device]:
-    """Those of them for whom no sign-off stands."""
-    signed = standing_sign_off(operation)
+def unsigned(operation: Operation, signed: SignOff | None) -> QuerySet[Device]:
+    """Those of them whom `signed`, the sign-off that stands, does not cover."""
     found = lost(operation)
     if signed is None:
         return found
@@ -117,6 +127,9 @@ def _why(device: Device, row: DeviceUpdate | None, operation: Operation) -> Lost
         return Lost(device, f"Its clock is {span(abs(offset))} wrong", _proof(row), "Set its clock")
     if not device.trusted_fingerprints:
         return Lost(device, "It has not reported whom it trusts", "", "Start its agent")
+    if row is not None and row.proof_refused:
+        why = "It holds the new CA and refuses the certificate that servers will show"
+        return Lost(device, why, row.proof_problem, "Mend its TLS settings, or choose another key")
     if not operation.is_strict:
         why = "It trusts no CA that the link or the rescue port speaks for"
         return Lost(device, why, _proof(row), "Run the Certificate Updater Tool")

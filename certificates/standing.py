@@ -139,7 +139,7 @@ class Standing:
         number = rows.count()
         if not number:
             return LostDevices()
-        signed = not guard.unsigned(operation).exists()
+        signed = not guard.unsigned(operation, guard.standing_sign_off(operation)).exists()
         return LostDevices(number, guard.why_lost(rows[:SHOWN], operation), signed)
 
     @cached_property

@@ -33,10 +33,14 @@ def to_the_second(at: datetime) -> str:
     return f"{timezone.localtime(at):%H:%M:%S %Z}"
 
 
-def listed(names: list[str], *, most: int = 3) -> str:
-    """Return "ps1, ps2 and ps3", and "ps1, ps2, ps3 and 4 more" when there are many."""
-    if len(names) > most:
-        return f"{', '.join(names[:most])} and {len(names) - most:,} more"
+def listed(names: list[str], *, most: int = 3, of: int = 0) -> str:
+    """
+    Return "ps1, ps2 and ps3", and "ps1, ps2, ps3 and 4 more" when there are many.
+
+    `of` is how many there are if `names` are only the first of them.
+    """
+    if (number := of or len(names)) > most:
+        return f"{', '.join(names[:most])} and {number - most:,} more"
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} and {names[-1]}"

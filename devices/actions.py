@@ -100,6 +100,7 @@ def enrol(key: str, enrolment: Enrolment, *, now: datetime) -> tuple[Device, str
     device.version = enrolment.version
     device.folder = registration.folder if known is None else device.folder
     device.last_contact_at = now
+    device.trusted_fingerprints = []  # whatever was there before may have trusted others
     device.token_hash = hash_secret(token)
     device.save()
     return device, token

@@ -212,19 +212,23 @@ def report_step(
 
 
 def note_proof(
-    update: SystemUpdate, device: Device, *, leaf: str, problem: str, at: datetime
+    update: SystemUpdate, device: Device, *, leaf: str, problem: str, refused: bool, at: datetime
 ) -> bool:
     """
     Note how the device's last probe of a canary ended; False when that is known already.
 
-    A failed one leaves an earlier proof standing: its server may just be away. Whether a proof
-    counts is asked of the certificates: see certificates.guard.
+    A failed one leaves an earlier proof standing: its server may just be away. But when the device
+    refused what the canary showed, that ends it, and stands until a probe succeeds. Whether a
+    proof counts is asked of the certificates: see certificates.guard.
     """
     row = update.device_updates.filter(device=device)
-    if problem:
-        return bool(row.exclude(proof_problem=problem[:400]).update(proof_problem=problem[:400]))
-    news = row.exclude(proof_leaf=leaf, proof_problem="")
-    return bool(news.update(proof_leaf=leaf, proof_problem="", proven_at=at))
+    facts: dict[str, object] = {"proof_problem": problem[:400]}
+    if refused:
+        facts |= {"proof_leaf": "", "proof_refused": True}
+    elif not problem:
+        facts |= {"proof_leaf": leaf, "proof_refused": False}
+    proven = {} if problem else {"proven_at": at}
+    return bool(row.exclude(**facts).update(**facts, **proven))
 
 
 @transaction.atomic

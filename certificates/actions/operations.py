@@ -108,13 +108,19 @@ def why_not_armed(operation: Operation, *, now: datetime) -> str | None:
 
 
 def _who_would_be_lost(operation: Operation, *, now: datetime) -> str | None:
-    """Name the devices that nobody has signed off; a sign-off that misses one of them is void."""
-    found = guard.unsigned(operation)
+    """
+    Name the devices that nobody has signed off; a sign-off that misses one of them is void.
+
+    That one and no other: somebody may have signed off all of them meanwhile.
+    """
+    signed = guard.standing_sign_off(operation)
+    found = guard.unsigned(operation, signed)
     number = found.count()
     if not number:
         return None
-    operation.sign_offs.filter(voided_at=None).update(voided_at=now)
-    names = listed([device.name for device in found[:4]])
+    if signed is not None:
+        operation.sign_offs.filter(pk=signed.pk, voided_at=None).update(voided_at=now)
+    names = listed([device.name for device in found[:3]], of=number)
     return f"{count(number, 'device')} would be lost at the activation: {names}."
 
 
@@ -227,6 +233,8 @@ def cancel(operation: Operation, *, by: Any, now: datetime) -> None:
 
 def why_not_cancelled(operation: Operation, *, now: datetime) -> str:
     """Return why an operation that cannot be cancelled cannot."""
+    if operation.can_cancel(now):
+        return "Somebody else has moved the activation. Look at the new time, and cancel again."
     if operation.state in (State.CANCELLING, State.CANCELLED):
         return "The operation is being canceled already."
     if operation.state in (State.ROLLING_BACK, State.ROLLED_BACK):

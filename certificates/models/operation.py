@@ -307,13 +307,15 @@ class Operation(Claimable):
         self._move(State.ROLLED_BACK, by=None, at=at)
 
     def hold(self, reason: str, *, at: datetime) -> None:
-        """Say why it is not armed although its time has come."""
+        """Say why it is not armed although its time has come, unless it was postponed meanwhile."""
         if reason == self.held_reason:
             return
-        held = Operation.objects.filter(pk=self.pk, state__in=CANCELLABLE_STATES)
-        if held.exclude(held_reason=reason[:400]).update(held_reason=reason[:400]):
+        held = self._unmoved().filter(state__in=CANCELLABLE_STATES)
+        with transaction.atomic():
+            if not held.exclude(held_reason=reason[:400]).update(held_reason=reason[:400]):
+                return
             self.events.create(state=self.state, by=None, at=at, note=f"Held: {reason}"[:600])
-            self.held_reason = reason
+        self.held_reason = reason
 
     def clear_problem(self) -> None:
         """Put the failure message away; it stays in the history."""

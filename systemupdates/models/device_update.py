@@ -104,10 +104,12 @@ class DeviceUpdate(models.Model):
     reason = models.CharField(max_length=400, blank=True)
     changed_at = models.DateTimeField()
     move_id = models.UUIDField(null=True, editable=False, db_index=True)
-    # Of the probe of a canary: the leaf it saw, trusting the new CA alone, or why it failed.
+    # Of the probe of a canary: the leaf it saw, trusting the new CA alone, or why it failed, and
+    # whether that was because the device refuses what the server will show.
     proven_at = models.DateTimeField(null=True)
     proof_leaf = models.CharField(max_length=64, blank=True, db_default="")
     proof_problem = models.CharField(max_length=400, blank=True, db_default="")
+    proof_refused = models.BooleanField(db_default=False, default=False)
 
     objects = DeviceUpdateQuerySet.as_manager()
 

@@ -1,7 +1,7 @@
 """
-Proof, rollback and Strict in a zone of real processes: who is named is lost, and nobody else.
+Proof and rollback in a zone of real processes: nobody is lost, and no session breaks.
 
-One story: a remint that is rolled back in Overlap, then one in Strict while a workstation sleeps.
+Strict, and devices that sleep or refuse the new CA, are in the drill: see test_drill.
 """
 
 import pytest
@@ -10,9 +10,6 @@ from tests.journeys import clients
 from tests.journeys.certificates import authorities, leaf
 from tests.journeys.prober import Prober
 from tests.journeys.test_remint import TLS_SERVERS, of, places
-from tests.journeys.zone import SERVERS
-
-SLEEPER = "osl-ws-03"
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +32,6 @@ def proofs(zone, operation):
 def future_leaves(zone, operation):
     query = "SELECT sha256 FROM certificates_servercertificate WHERE operation_id = ?"
     return {sha256 for (sha256,) in zone.rows(query, operation)}
-
-
-def held_reason(zone, operation):
-    return zone.one("SELECT held_reason FROM certificates_operation WHERE id = ?", operation)
 
 
 def shown(zone):
@@ -93,52 +86,6 @@ def test_rollback_in_overlap_loses_no_session(zone, tmp_path_factory):
     assert [event for event in tried if "error" in event] == []
     assert [event for event in of(prober.events(), what="kept") if "error" in event] == []
     assert shown(zone) == {name: {leaf(zone, name, None)} for name in TLS_SERVERS}
-
-
-def test_strict_is_held_for_the_device_that_sleeps_and_names_it(zone):
-    zone.stop_agents(SLEEPER)
-    operation = zone.remint(58, policy="strict")
-    awake = set(zone.devices) - {SLEEPER}
-    zone.wait(
-        lambda: proofs(zone, operation).keys() == awake,
-        40,
-        "every device that is awake to prove the new CA",
-        lambda: zone.situation(operation),
-    )
-
-    zone.wait(lambda: held_reason(zone, operation), 55, "the operation to be held")
-
-    text = f"1 device would be lost at the activation: {SLEEPER}."
-    assert (held_reason(zone, operation), zone.state(operation)) == (text, "assigned")
-
-
-def test_signed_off_device_and_no_other_is_lost(zone):
-    operation = zone.one("SELECT max(id) FROM certificates_operation")
-
-    assert zone.order("sign_off", operation) == [SLEEPER]
-
-    zone.wait_for_state(operation, "completed", timeout=40)
-    awake = set(zone.devices) - {SLEEPER}
-    new = authorities(zone)[3]
-    zone.wait(
-        lambda: all((zone.device_home(n) / "trust.pem").read_text() == new for n in awake),
-        25,
-        "every device that is awake to trust the new CA alone",
-    )
-    zone.wait(
-        lambda: not [path for n in SERVERS for path in zone.server_home(n).glob("previous/*")],
-        15,
-        "the old certificates to be gone",
-    )
-    before = (zone.device_home(SLEEPER) / "trust.pem").read_text()
-    zone.start_agents(SLEEPER)
-    log = zone.home / "logs" / f"{SLEEPER}.agent.log"
-    zone.wait(lambda: "that we do not trust" in log.read_text(), 15, "the sleeper to be refused")
-
-    assert (zone.device_home(SLEEPER) / "trust.pem").read_text() == before
-    files = [zone.home / "strict.pem"]
-    files[0].write_text(new)
-    assert clients.refusals(files, [f"{zone.address('ps1')}:7443"]) == []
 
 
 def test_nothing_was_complained_of(zone):

@@ -30,7 +30,7 @@ SCHEDULES = {
 NETWORK = "127.0.0"
 SERVERS = {"ps1": 1, "ps2": 2, "ps3": 3}
 SATELLITES = {"cache1": (11, "content"), "auth1": (12, "authentication")}
-WORKSTATIONS = [f"osl-ws-{number:02}" for number in range(1, 7)]
+WORKSTATIONS = 6
 
 
 class Command(BaseCommand):
@@ -38,6 +38,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--network", default=NETWORK, help=f"default: {NETWORK}")
+        parser.add_argument("--workstations", type=int, default=WORKSTATIONS, metavar="NUMBER")
+        for name, interval in SCHEDULES.items():
+            option, seconds = f"--{name.replace('_', '-')}", interval.total_seconds()
+            parser.add_argument(option, type=float, default=seconds, metavar="SECONDS")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if Zone.objects.exists():
@@ -49,11 +53,16 @@ class Command(BaseCommand):
         secrets.make(settings.SECRET_KEY_FILE)
         home = here.home(first.name)
         zone = installing.set_up_zone(
-            ZONE, first, InternalCA(common_name=ZONE), home=home, now=now, settings=dict(SCHEDULES)
+            ZONE,
+            first,
+            InternalCA(common_name=ZONE),
+            home=home,
+            now=now,
+            settings={name: timedelta(seconds=options[name]) for name in SCHEDULES},
         )
         for server in others:
             join(zone, server, ca_home=home, now=now)
-        prepare_devices(zone, network, now=now)
+        prepare_devices(zone, network, options["workstations"], now=now)
         given = os.environ.get("ZCC_ADMIN_PASSWORD")
         password = given or random.token_urlsafe(12)
         installing.make_administrator(ADMIN, password)
@@ -83,7 +92,7 @@ def join(zone: Zone, server: NewServer, *, ca_home: Home, now: datetime) -> None
     setup_page.write(answered.device, home=home)
 
 
-def prepare_devices(zone: Zone, network: str, *, now: datetime) -> None:
+def prepare_devices(zone: Zone, network: str, workstations: int, *, now: datetime) -> None:
     """Leave in each device's home what its agent needs to enrol when it starts."""
     key = devices.create_registration_key(zone, name="demo", now=now)
     active = CertificateAuthority.objects.get(zone=zone)
@@ -95,9 +104,9 @@ def prepare_devices(zone: Zone, network: str, *, now: datetime) -> None:
     for name, (number, role) in SATELLITES.items():
         place = {"address": f"{network}.{number}", "roles": [role], "kind": "server"}
         _write_enrolment(name, {**common, **place})
-    for number, name in enumerate(WORKSTATIONS, start=21):
-        place = {"address": f"{network}.{number}", "roles": [], "kind": "workstation"}
-        _write_enrolment(name, {**common, **place})
+    for number in range(1, workstations + 1):
+        place = {"address": f"{network}.{20 + number}", "roles": [], "kind": "workstation"}
+        _write_enrolment(f"osl-ws-{number:02}", {**common, **place})
 
 
 def _write_enrolment(name: str, facts: dict[str, object]) -> None:
