@@ -126,10 +126,23 @@ def _switching(standing: Standing, operation: Operation) -> Answer:
         done = f"{standing.how_many('activated_at')} of {len(standing.progress)}"
         name = operation.get_kind_display()
         return Answer("run", f"{name} is activating: {done} servers switched.")
+    if operation.is_immediate:
+        return _coming_back(standing)
     since = _coarse(span(standing.now - operation.activated_at))
     left, counted = standing.counts.counted - standing.counts.successful, standing.counts.counted
     more = f"{left:,} of {count(counted, 'device')} have not completed the update."
     return Answer("ok", f"Overlap, for {since}: both CAs are trusted.", more if left else "")
+
+
+def _coming_back(standing: Standing) -> Answer:
+    """Of an Immediate operation: the servers have switched, the devices come after them."""
+    stranded = standing.stranded.number
+    if stranded:
+        return Answer("run", f"{count(stranded, 'device')} must learn the new CA.", _RESCUE)
+    return Answer("ok", "Every device knows the new CA.")
+
+
+_RESCUE = "Those that run come in by the rescue port at their next refresh."
 
 
 def _coarse(words: str) -> str:
@@ -172,6 +185,9 @@ def _next_in(operation: Operation, standing: Standing, at_risk: AtRisk) -> Answe
         return Answer("warn", "Cancel it again.", "Not every server has confirmed yet.")
     if operation.is_held and operation.is_open:
         return _next_if_held(operation, standing)
+    if operation.is_immediate and standing.stranded.number:
+        say = f"Run the Certificate Updater Tool on {count(standing.stranded.number, 'device')}."
+        return Answer("warn", say, "Those that run come back without it; wait for their refresh.")
     if at_risk.number:
         url = reverse("systemupdates:status_by_device", args=[operation.update_id])
         say = f"Look at {count(at_risk.number, 'device')} at risk."
@@ -208,10 +224,13 @@ def _next_at_rest(standing: Standing) -> Answer:
     if standing.ca_server_is_away and authority.server is not None:
         say = f"Start {authority.server.name}, or restore the CA."
         return Answer("bad", say, "It has the CA's key: nothing can be issued without it.")
-    if standing.needs_backup:
-        return _back_up(standing, "Back up the CA.")
     verb = "Remint" if authority.is_internal else "Renew"
     expires = day_text(expires_at)
+    if authority.is_expired(standing.now):
+        more = f"It expired on {expires}. The new one is active as soon as the servers have it."
+        return Answer("warn", f"{verb} the CA now.", more)
+    if standing.needs_backup:
+        return _back_up(standing, "Back up the CA.")
     if expires_at <= standing.now + EXPIRY_WARNING:
         return Answer("warn", f"{verb} the CA.", f"It expires on {expires}.")
     remint_from = day_text(expires_at - EXPIRY_WARNING)

@@ -61,6 +61,11 @@ class LeftBehind:
         """Those that notice nothing when the old CA is the active one again."""
         return self.both + self.only_old
 
+    @property
+    def without_new(self) -> QuerySet[Device]:
+        """All that do not trust the new CA, by name."""
+        return self._devices().filter(~self._new).order_by("name")
+
     @cached_property
     def to_look_after(self) -> list[Device]:
         """The first devices, by name, that trust neither: no chain can reach them."""

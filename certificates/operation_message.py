@@ -57,10 +57,12 @@ def message(standing: Standing) -> Message:
         if operation.state in CANCELLABLE_STATES and word != "Held"
         else word_icon(word),
         headline=headline(operation),
-        detail=_detail(standing, operation),
+        detail=_of_immediate(standing)
+        if operation.is_immediate and operation.state in _IMMEDIATE_AFTER
+        else _detail(standing, operation),
         cancel=cancel_button(operation, now=standing.now),
         can_retire=operation.state == State.OVERLAP,
-        can_decide=operation.state in CANCELLABLE_STATES,
+        can_decide=operation.state in CANCELLABLE_STATES and not operation.is_immediate,
         activate_at=operation.activate_at if operation.state == State.ARMED else None,
     )
 
@@ -70,6 +72,8 @@ def headline(operation: Operation) -> str:
     name = operation.get_kind_display()
     if operation.is_held and operation.state in CANCELLABLE_STATES:
         return f"The {name} operation is held. It does not activate by itself."
+    if operation.is_immediate and operation.state in _IMMEDIATE_AFTER:
+        return "The new CA is active. The old one had expired."
     return {
         State.ARMED: "The new CA becomes active",
         State.ACTIVATING: "The new CA is active. The servers switch to their new certificates.",
@@ -82,6 +86,19 @@ def headline(operation: Operation) -> str:
         State.ROLLING_BACK: "The old CA is active again. The servers go back to it.",
         State.ROLLED_BACK: f"The {name} operation was rolled back. The old CA is active again.",
     }.get(State(operation.state), f"The {name} operation has been initiated.")
+
+
+# After the servers have switched: the update is on its way, then the devices come for it.
+_IMMEDIATE_AFTER = (State.REPLICATING, State.ASSIGNED, State.OVERLAP)
+
+
+def _of_immediate(standing: Standing) -> str:
+    servers = count(len(standing.progress), "server")
+    return (
+        f"{standing.how_many('activated_at')} of {servers} show the new certificate. A device that "
+        "runs comes in by the rescue port at its next refresh; any other needs the Certificate "
+        "Updater Tool."
+    )
 
 
 def _detail(standing: Standing, operation: Operation) -> str:
@@ -191,12 +208,13 @@ def cancel_button(operation: Operation, *, now: datetime) -> Cancel | None:
         return None
     until = short_text(operation.cutoff_at, now=now)
     if operation.can_cancel(now):
-        if operation.is_held or operation.state == State.CANCEL_FAILED:
+        is_open_end = operation.is_held or operation.is_immediate
+        if is_open_end or operation.state == State.CANCEL_FAILED:
             return Cancel("", "possible now")
         return Cancel("", f"possible until {until}")
     if operation.state == State.CANCELLING:
         return Cancel("The operation is being canceled already.", "")
-    if operation.state == State.ACTIVATING:
+    if operation.activated_at is not None:
         return Cancel("The new CA is active. The operation can no longer be canceled.", "")
     cutoff = span(settings.ZCC_CANCEL_CUTOFF)
     why = f"It activates in less than {cutoff}: the servers may be armed."

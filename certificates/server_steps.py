@@ -16,7 +16,6 @@ from certificates import home_trust, issuing, links, setup_page, trust, wire
 from certificates.actions import server_certificates
 from certificates.models import Operation, ServerCertificate, ServerProgress
 from certificates.models import server_certificate as certificates
-from certificates.models.authority import State as CAState
 from certificates.models.server_step import Step
 from pki import csr, keys
 from systemupdates import actions as updates
@@ -47,11 +46,7 @@ def due_step(row: ServerProgress) -> Step | None:
         is_released=released,
         is_switched=operation.activated_at is not None,
     )
-    if step == Step.ARM and go_ahead(operation) is None:
-        return None
-    if step == Step.RETIRE and operation.old_ca.state == CAState.SUPERSEDED:
-        return None  # completed, and the old chain is still shown to those that need rescue
-    return step
+    return None if step == Step.ARM and go_ahead(operation) is None else step
 
 
 # A failed or ignored update waits for Redeploy; a completed one has nothing to stage.

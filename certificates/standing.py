@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from certificates import guard, links
+from certificates.devices_left_behind import LeftBehind
 from certificates.models import (
     CertificateAuthority,
     LinkCertificate,
@@ -38,6 +39,18 @@ class LostDevices:
     number: int = 0
     first: list[guard.Lost] = field(default_factory=list)
     signed: bool = False
+
+    @property
+    def rest(self) -> int:
+        return self.number - len(self.first)
+
+
+@dataclass(frozen=True)
+class StrandedDevices:
+    """How many devices an expired CA has left behind, and the first of them."""
+
+    number: int = 0
+    first: list[Device] = field(default_factory=list)
 
     @property
     def rest(self) -> int:
@@ -133,6 +146,8 @@ class Standing:
         operation = self.operation
         if operation is None or operation.state not in (State.ASSIGNED, State.ARMED):
             return LostDevices()
+        if operation.is_immediate:
+            return LostDevices()  # there was no activation to get ready for: see `stranded`
         if operation.is_strict and operation.state == State.ASSIGNED and not operation.is_held:
             return LostDevices()
         rows = guard.lost(operation)
@@ -141,6 +156,15 @@ class Standing:
             return LostDevices()
         signed = not guard.unsigned(operation, guard.standing_sign_off(operation)).exists()
         return LostDevices(number, guard.why_lost(rows[:SHOWN], operation), signed)
+
+    @cached_property
+    def stranded(self) -> StrandedDevices:
+        """After an Immediate activation: who has not reported the new CA yet."""
+        operation = self.operation
+        if operation is None or not operation.is_immediate or operation.activated_at is None:
+            return StrandedDevices()
+        rows = LeftBehind(operation).without_new
+        return StrandedDevices(rows.count(), list(rows[:SHOWN]))
 
     @cached_property
     def proven(self) -> int:

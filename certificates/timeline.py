@@ -62,6 +62,8 @@ class Timeline:
             return [self._initiated(), *self._assigned_if_it_was(), *self._cancel()]
         if state in (State.ROLLING_BACK, State.ROLLED_BACK):
             return [self._initiated(), self._assigned(), self._activated(), *self._rolled_back()]
+        if self.operation.is_immediate and self.operation.activated_at is not None:
+            return self._immediate()
         if state in (State.OVERLAP, State.COMPLETED):
             return [self._initiated(), self._assigned(), self._activated(), *self._overlap()]
         if state in (State.ARMED, State.ACTIVATING):
@@ -73,6 +75,17 @@ class Timeline:
             self._applied(),
             self._activation(),
         ]
+
+    def _immediate(self) -> list[Step]:
+        """The old CA had expired: the servers switched first, then the devices are told."""
+        replicated = [] if State.ASSIGNED in self.standing.events else [self._replicated()]
+        steps = [self._initiated(), self._activated(), *replicated, self._assigned()]
+        if self.operation.state == State.COMPLETED:
+            return [*steps, Step("Old CA retired", "done", self._when(State.COMPLETED))]
+        stranded = count(self.standing.stranded.number, "device")
+        missing = Line(f"{stranded} to come" if self.standing.stranded.number else "all are back")
+        look = "now" if self.operation.state == State.OVERLAP else ""
+        return [*steps, Step("Devices come back", look, [missing], "circle-half" if look else "")]
 
     def _when(self, state: str) -> list[Line]:
         """When it came into a state, and who did it if it was a person."""

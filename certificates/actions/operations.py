@@ -81,7 +81,7 @@ def _hold(operation: Operation, reason: str, *, now: datetime) -> bool:
 
 def _arm(operation: Operation, *, now: datetime) -> bool:
     if operation.is_immediate:
-        operation.complete(by=None, at=now)
+        operation.wait_for_devices(at=now)
         return True
     if now < operation.cutoff_at:
         return False
@@ -171,8 +171,12 @@ def _finish_rollback(operation: Operation, *, now: datetime) -> bool:
 
 
 def _end_overlap(operation: Operation, *, now: datetime) -> bool:
-    """An expired old CA is of no use to anyone, nor one that nobody has needed for long enough."""
-    if not operation.old_ca.is_expired(now):
+    """
+    An old CA that expires is of no use to anyone, nor one that nobody has needed for long enough.
+
+    Of one that had expired before the operation began, the rescue port goes on showing the chain.
+    """
+    if operation.is_immediate or not operation.old_ca.is_expired(now):
         return _retire_if_quiet(operation, now=now)
     with transaction.atomic():
         operation.complete(by=None, at=now, note="The old CA has expired.")

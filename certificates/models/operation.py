@@ -10,7 +10,8 @@ An operation replaces the zone's certificate authority, over hours or days.
                                                     ROLLING_BACK -> ROLLED_BACK
 
 Immediate, when the old CA has expired: PREPARING -> ACTIVATING -> REPLICATING -> ASSIGNED ->
-COMPLETED. The servers switch first, through their queues; no device could be told before.
+OVERLAP -> COMPLETED. The servers switch first, through their queues; no device could be told
+before. In this overlap the old chain is shown by the rescue port alone, to those that come late.
 
 Nothing but _move() writes Operation.state. *Open* ends at the switch: in OVERLAP both CAs are
 trusted, and another operation may begin. Held is not a state but a reason: what keeps an operation
@@ -76,7 +77,7 @@ class State(models.TextChoices):
 TRANSITIONS: dict[str, set[str]] = {
     State.PREPARING: {State.REPLICATING, State.ACTIVATING, State.CANCELLING, State.FAILED},
     State.REPLICATING: {State.ASSIGNED, State.CANCELLING},
-    State.ASSIGNED: {State.ARMED, State.COMPLETED, State.CANCELLING},
+    State.ASSIGNED: {State.ARMED, State.OVERLAP, State.CANCELLING},
     State.ARMED: {State.ACTIVATING},
     State.ACTIVATING: {State.OVERLAP, State.COMPLETED, State.REPLICATING, State.ROLLING_BACK},
     State.OVERLAP: {State.COMPLETED, State.ROLLING_BACK},
@@ -266,9 +267,13 @@ class Operation(Claimable):
         self._move(State.ACTIVATING, by=None, at=at, activated_at=at)
 
     def finish_activation(self, *, at: datetime) -> None:
-        """The overlap begins; Strict has none, and of an expired CA there is none either."""
+        """The overlap begins; Strict has none, and Immediate first tells the devices."""
         following = State.COMPLETED if self.is_strict else State.OVERLAP
         self._move(State.REPLICATING if self.is_immediate else following, by=None, at=at)
+
+    def wait_for_devices(self, *, at: datetime) -> None:
+        """Immediate: every device has the update, and comes for it when it can."""
+        self._move(State.OVERLAP, by=None, at=at)
 
     def complete(self, *, by: Any, at: datetime, note: str = "") -> None:
         """The old CA is retired."""

@@ -1,16 +1,19 @@
 """`Immediate`: the CA has expired, a year ago; the servers switch first, devices follow."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import User
 
 from certificates import installing, links, trust
 from certificates.actions import authorities, decisions, operations
 from certificates.installing import InternalCA
 from certificates.models import CertificateAuthority, LinkCertificate, Operation
 from devices.models import Device
+from tests.certificates import building
+from tests.certificates.engine import changing
 from tests.certificates.engine.conftest import SERVERS, Living, new_server
+from tests.certificates.external_ca import ExternalCA
 from zcc.ground import clock, here
 
 TWO_YEARS = timedelta(days=730)
@@ -21,12 +24,13 @@ class Expired(Living):
 
     def __init__(self):
         then = clock.now() - TWO_YEARS
+        self.servers = SERVERS
         ca = InternalCA(common_name="TEST-ZONE", key_type="ec-p256", years=1)
         first = new_server(1)
         self.zone = installing.set_up_zone("TEST-ZONE", first, ca, home=here.home("ps1"), now=then)
         for number in (2, 3):
             self.join(new_server(number), now=then)
-        self.alice = User.objects.create_user("alice")
+        self.alice = building.make_person("alice", "manage_certificates")
         for name in SERVERS:
             self.beat(name)
         self.add_workstation("ws1")
@@ -42,6 +46,11 @@ def expired(db, settings, tmp_path, monkeypatch):
     settings.SECRET_KEY_FILE = tmp_path / "secrets/secret_key"
     monkeypatch.setenv(here.VARIABLE, "ps1")
     return Expired()
+
+
+@pytest.fixture
+def acme(tmp_path):
+    return ExternalCA(tmp_path / "outside")
 
 
 def states(operation):
@@ -66,7 +75,7 @@ def test_servers_switch_at_once_and_the_update_follows(expired):
         "activating",
         "replicating",
         "assigned",
-        "completed",
+        "overlap",
     ]
 
 
@@ -168,3 +177,79 @@ def test_another_operation_can_follow(expired):
     expired.run()
     following.refresh_from_db()
     assert following.state == "replicating"
+
+
+# What the page says of it
+
+
+def page(client, expired):
+    client.force_login(expired.alice)
+    return client.get("/certificates/").text
+
+
+def test_expired_ca_is_to_be_reminted_now(client, expired):
+    text = page(client, expired)
+
+    assert "The Zone CA has expired." in text
+    assert "Remint the CA now." in text
+
+
+def test_dialog_says_immediate_and_asks_for_no_time(client, expired):
+    client.force_login(expired.alice)
+
+    text = client.get("/certificates/remint-ca/").text
+
+    assert ">Immediate</b>" in text
+    assert "activation_date" not in text
+    assert 'name="policy"' not in text
+
+
+def test_dialog_begins_it(client, expired):
+    client.force_login(expired.alice)
+    asked = {"confirmed": "on", "common_name": "TEST-ZONE", "key_type": "ec-p256", "years": "5"}
+    asked |= {"password": building.PASSWORD, "idempotency_key": str(uuid4())}
+
+    response = client.post("/certificates/remint-ca/", asked)
+
+    assert (response.status_code, response["Location"]) == (303, "/certificates/")
+    assert Operation.objects.get().is_immediate
+
+
+def test_page_lists_who_must_learn_the_new_ca_until_they_have(client, expired):
+    operation = expired.remint()
+    expired.run()
+    finish(expired)
+    before = page(client, expired)
+    new_ca = Operation.objects.get(pk=operation.pk).new_ca
+    Device.objects.filter(name="ws1").update(trusted_fingerprints=[new_ca.sha256])
+    after = page(client, expired)
+
+    assert "Run the Certificate Updater Tool on 1 device." in before
+    assert "Devices that must learn the new CA" in before
+    assert ">ws1</a>" in before
+    assert "Every device knows the new CA." in after
+    assert "Devices that must learn the new CA" not in after
+
+
+def test_old_ca_is_retired_when_nobody_needs_it_and_the_rescue_port_ends(expired):
+    operation = expired.remint()
+    expired.run()
+    finish(expired)
+
+    operation.refresh_from_db()
+    authorities.retire_old_ca(operation, by=expired.alice, now=clock.now())
+    expired.run()
+
+    assert len(trust.anchors_in(trust.published(expired.zone))) == 1
+    assert here.home("ps1").read_file("previous/rescue.pem") is None
+
+
+def test_change_to_an_external_ca_is_immediate_too(expired, acme):
+    operation = changing.to_external(expired, acme)
+    expired.run()
+    changing.import_all(acme, Operation.objects.get(pk=operation.pk))
+    expired.run()
+
+    assert operation.is_immediate
+    assert expired.ca.kind == "external"
+    assert [here.home(name).live().operation for name in SERVERS] == [str(operation.guid)] * 3
