@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from pki import chains, names
+from pki import chains, keys, names
 
 # Judging costs the product of a leaf's names and a CA's name constraints: both are bounded, and
 # with them the time (the worst of a public test suite took 0.3 s for one name).
@@ -29,6 +30,36 @@ class Wanted:
     names: Sequence[str]
     at: datetime
     root: x509.Certificate
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A server's certificate, what came with it, and its private key."""
+
+    leaf: x509.Certificate
+    others: list[x509.Certificate]
+    key: keys.PrivateKey
+
+    @property
+    def chain_pem(self) -> bytes:
+        """The chain as it came, leaf first, without a root."""
+        sent = [self.leaf, *(one for one in self.others if not chains.is_self_signed(one))]
+        return b"".join(one.public_bytes(Encoding.PEM) for one in sent)
+
+
+def read_pair(certificate_file: bytes, key_file: bytes, *, name: str) -> Pair:
+    """
+    Read a certificate file (called `name`) and a key file, and find the key's certificate.
+
+    Raises ValueError with a sentence: not readable, or the key is that of none of them.
+    """
+    key = keys.load(key_file)
+    found = chains.load(certificate_file)
+    chains.check_readable(found)
+    leaf = next((one for one in found if keys.spki_of(one) == keys.spki(key)), None)
+    if leaf is None:
+        raise ValueError(f"The private key in key.der belongs to no certificate in {name}.")
+    return Pair(leaf, [one for one in dict.fromkeys(found) if one != leaf], key)
 
 
 def is_ca(certificate: x509.Certificate) -> bool:
