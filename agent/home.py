@@ -90,14 +90,16 @@ class Home:
         """
         Return the DER key of this home for `operation`, made only once for each `request`.
 
-        What another operation or request left in remint-repo is removed first. Raises HomeError if
-        the operation is live already.
+        What another operation or request left is removed first. Raises HomeError if it is live.
         """
         with self._settled():
             self._must_not_be_live(operation)
             change = Change()
-            known = (self._text("remint-repo/operation"), self._text("remint-repo/request") or "0")
-            if known != (operation, str(request)):
+            is_known = self._text("remint-repo/operation") == operation
+            before = int(self._text("remint-repo/request") or 0) if is_known else -1
+            if before > request:
+                raise HomeError("This server has made a newer request meanwhile.")
+            if before < request:
                 self._empty(change, "remint-repo")
                 change.set("remint-repo/operation", operation.encode())
                 change.set("remint-repo/request", str(request).encode() if request else None)
@@ -118,9 +120,9 @@ class Home:
     def put_by_hand(self, operation: str) -> remint_repo.Found | None:
         """Return what was put into remint-repo by hand for `operation`. Raises HomeError."""
         with self._settled():
-            if self._text("remint-repo/operation") != operation:
-                return None
-            return remint_repo.find(self.path / "remint-repo", ours=self._staged_chain())
+            is_ours = self._text("remint-repo/operation") == operation
+            folder, chain = self.path / "remint-repo", self._staged_chain()
+            return remint_repo.find(folder, ours=chain) if is_ours else None
 
     def prove_pair(self, chain_pem: bytes, key_der: bytes) -> None:
         """Complete a TLS handshake with this certificate and key. Raises HomeError."""

@@ -142,6 +142,7 @@ def _report_future(home: Home, slots: dict[str, Slot]) -> Slot:
         "csr": request,
         "leaf": staged.leaf_sha256 if staged else None,
         "state": state,
+        "request": int((home.read_file("remint-repo/request") or b"0").decode()),
         **(_report_by_hand(home, slot) if slot is not None and slot.get("by_hand") else {}),
     }
 

@@ -1,13 +1,21 @@
-"""A server's certificate on its way: requested, issued, staged, in use."""
+"""A server's certificate on its way: requested, issued or taken in, staged, in use."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from django.db import transaction
 
 from agent.home import Home
 from certificates import issuing, keys
 from certificates.issuing import HasHold
-from certificates.models import CertificateAuthority, Operation, ServerCertificate
+from certificates.models import (
+    CertificateAuthority,
+    Operation,
+    ServerCertificate,
+    ServerProgress,
+)
 from certificates.models.authority import State as CAState
 from certificates.models.certificate import Certificate
 from certificates.models.server_certificate import State
@@ -30,7 +38,10 @@ def request(
     coming = ServerCertificate.objects.filter(device=device).coming().first()
     if coming is not None:
         is_same = coming.operation_id == (operation.pk if operation else None)
-        if is_same and _has_same_key(bytes(coming.csr or b""), csr):
+        if is_same and coming.csr is None and not coming.sha256:
+            ServerCertificate.objects.filter(pk=coming.pk).update(csr=csr)
+            return coming
+        if is_same and coming.csr and _has_same_key(bytes(coming.csr), csr):
             return coming
         ServerCertificate.objects.filter(pk=coming.pk).move(
             to=State.CANCELLED, claim_id=None, lease_until=None
@@ -86,8 +97,88 @@ def issue(row: ServerCertificate, *, home: Home, hold: HasHold, now: datetime) -
         authority=authority,
         reason="",
         retry_at=None,
+        available_at=now,
         **Certificate.columns(certificate),
     )
+
+
+@transaction.atomic
+def take_imported(
+    row: ServerCertificate,
+    leaf: x509.Certificate,
+    between: Sequence[x509.Certificate],
+    *,
+    authority: CertificateAuthority,
+    now: datetime,
+) -> bool:
+    """
+    Keep a judged certificate for the request `row`; False if the row has changed meanwhile.
+
+    One that was imported before for the same request gives way, and is staged anew.
+    """
+    facts = _imported(leaf, between, authority=authority, now=now)
+    unchanged = ServerCertificate.objects.filter(pk=row.pk, state=row.state, sha256=row.sha256)
+    if row.state == State.FUTURE:
+        changed = unchanged.update(**facts)
+    else:
+        changed = unchanged.move(to=State.FUTURE, claim_id=None, lease_until=None, **facts)
+    if changed:
+        _stage_anew(row.operation, row.device)
+    return bool(changed)
+
+
+@transaction.atomic
+def take_by_hand(
+    progress: ServerProgress,
+    leaf: x509.Certificate,
+    between: Sequence[x509.Certificate],
+    *,
+    authority: CertificateAuthority,
+    now: datetime,
+) -> None:
+    """Keep a judged certificate that was found in the server's remint-repo; twice is once."""
+    facts = _imported(leaf, between, authority=authority, now=now)
+    coming = ServerCertificate.objects.filter(device=progress.device).coming()
+    known = coming.filter(operation=progress.operation, sha256=facts["sha256"])
+    if known.exists():
+        return
+    coming.move(to=State.CANCELLED, claim_id=None, lease_until=None)
+    ServerCertificate.objects.create(
+        device=progress.device,
+        operation=progress.operation,
+        state=State.FUTURE,
+        created_at=now,
+        **facts,
+    )
+    _stage_anew(progress.operation, progress.device)
+
+
+def forget_by_hand(progress: ServerProgress) -> None:
+    """What was found in remint-repo is no longer there, or no longer good; unless it is staged."""
+    if not progress.staged_at:
+        rows = ServerCertificate.objects.filter(device=progress.device).coming()
+        rows.filter(operation=progress.operation).move(to=State.CANCELLED)
+
+
+def _imported(
+    leaf: x509.Certificate,
+    between: Sequence[x509.Certificate],
+    *,
+    authority: CertificateAuthority,
+    now: datetime,
+) -> dict[str, object]:
+    return {
+        "authority": authority,
+        "intermediates": "".join(one.public_bytes(Encoding.PEM).decode() for one in between),
+        "reason": "",
+        "available_at": now,
+        **Certificate.columns(leaf),
+    }
+
+
+def _stage_anew(operation: Operation | None, device: Device) -> None:
+    rows = ServerProgress.objects.filter(operation=operation, device=device)
+    rows.filter(armed_at=None, activated_at=None).update(staged_at=None, retry_at=None)
 
 
 def _move(row: ServerCertificate, to: State, **facts: object) -> None:

@@ -268,6 +268,10 @@ class Operation(Claimable):
         """Move the activation; a hold ends with it."""
         self._stay(by=by, at=at, note=note, activate_at=to, held_reason="")
 
+    def note(self, text: str, *, by: Any, at: datetime) -> None:
+        """Record something that changes nothing of the operation itself."""
+        self.events.create(state=self.state, by=by, at=at, note=text[:600])
+
     def note_sign_off(self, *, by: Any, at: datetime, note: str) -> None:
         self._stay(by=by, at=at, note=note)
 
