@@ -6,9 +6,11 @@ from django.urls import reverse
 
 from certificates.devices_at_risk import AtRisk
 from certificates.models import Operation
-from certificates.models.operation import State
+from certificates.models.operation import CsrMode, State
+from certificates.outdated import outdated_servers
 from certificates.server_rows import ServerRow
 from certificates.standing import Standing
+from certificates.todo import Missing, missing
 from certificates.wording import day_text, listed, short_text, state_word
 from devices.models import Device
 from zcc.ground.situation import Answer, Answers
@@ -74,7 +76,7 @@ def _contact(standing: Standing) -> str:
 
 
 def _happening(standing: Standing) -> Answer:
-    operation = standing.operation
+    operation, lack = standing.operation, missing(standing)
     if operation is None:
         return _nothing_happens(standing)
     if operation.state in (State.CANCELLING, State.CANCEL_FAILED):
@@ -89,6 +91,10 @@ def _happening(standing: Standing) -> Answer:
         return Answer("warn", f"{operation.get_kind_display()} is held.", more)
     if operation.activated_at is not None:
         return _switching(standing, operation)
+    if lack is not None and operation.state in (State.REPLICATING, State.ASSIGNED):
+        waits = f"waits for {count(len(lack.names), 'certificate')}"
+        more = f"Activation {planned_text(operation.activate_at)}{_coming(operation, standing)}."
+        return Answer("wait", f"{operation.get_kind_display()} {waits}.", more)
     return _getting_ready(standing, operation)
 
 
@@ -166,6 +172,12 @@ def _next(standing: Standing, at_risk: AtRisk) -> Answer:
 def _next_in(operation: Operation, standing: Standing, at_risk: AtRisk) -> Answer:
     if operation.state == State.CANCEL_FAILED:
         return Answer("warn", "Cancel it again.", "Not every server has confirmed yet.")
+    if lack := missing(standing):
+        return _certificates_missing(lack, standing)
+    if outdated := outdated_servers(operation) if operation.is_open else []:
+        names = listed([server.name for server in outdated])
+        more = "Their names or addresses have changed since it was made."
+        return Answer("next", f"Mend the future certificate of {names}.", more)
     if operation.is_held and operation.is_open:
         return _next_if_held(operation, standing)
     if at_risk.number:
@@ -179,6 +191,25 @@ def _next_in(operation: Operation, standing: Standing, at_risk: AtRisk) -> Answe
     verb = "is late; it follows" if len(late) == 1 else "are late; they follow"
     more = f"{listed(late)} {verb} when back." if late else ""
     return Answer("next", "Nothing. It goes on by itself.", more)
+
+
+def _certificates_missing(lack: Missing, standing: Standing) -> Answer:
+    """Say how many certificates are to come by when, and what it means if they come later."""
+    operation, number = lack.operation, count(len(lack.names), "certificate")
+    is_manual = operation.csr_mode == CsrMode.MANUAL
+    url = "" if is_manual else reverse("certificates:import_certificate")
+    verb = "Put in place" if is_manual else "Import"
+    if operation.activated_at is not None:
+        more = f"{listed(lack.names)} still shows the old one, and switches when it is here."
+        return Answer("warn", f"{verb} {number}.", more, url)
+    activation = day_text(operation.activate_at)
+    if operation.is_held or lack.by is None or lack.is_late(standing.now):
+        more = f"Missing: {listed(lack.names)}. Activation {activation}."
+        return Answer("warn", f"{verb} {number} now.", more, url)
+    people = count(standing.devices, "device")
+    verb_of = "has" if standing.devices == 1 else "have"
+    more = f"Later, {people} {verb_of} too little time before {activation}."
+    return Answer("next", f"{verb} {number} by {day_text(lack.by)}.", more, url)
 
 
 def _next_if_held(operation: Operation, standing: Standing) -> Answer:

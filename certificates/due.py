@@ -15,6 +15,7 @@ from certificates import (
     home_trust,
     linking,
     preparing,
+    renewing,
     sealed_transfer,
     server_steps,
     trust,
@@ -50,6 +51,9 @@ def rings(zone: Zone, *, now: datetime) -> Iterator[Ring]:
     for server in home_trust.behind(zone, alive):
         yield Ring("certificates.tasks.follow_trust", server.queue, {"device_id": server.pk})
     yield from _with_keys(zone, alive, now=now)
+    for row in renewing.due(now).filter(device__in=alive):
+        queue = alive[row.device_id].queue
+        yield Ring("certificates.tasks.renew_certificate", queue, {"certificate_id": row.pk})
     signing = signing_server(zone)
     if signing is not None and signing.pk in alive:
         yield from _signing(zone, signing.queue, now=now)
@@ -119,6 +123,8 @@ def _signing(zone: Zone, queue: str, *, now: datetime) -> Iterator[Ring]:
     free = Q(lease_until=None) | Q(lease_until__lt=now)
     for request in JoinRequest.objects.filter(free, device=None, refusal=""):
         yield Ring("certificates.tasks.answer_join", queue, {"request_id": request.pk})
+    if renewing.due_by_itself(zone, now=now):
+        yield Ring("certificates.tasks.begin_renewals", queue, {"zone_id": zone.pk})
     if trust.is_due(zone, now=now):
         yield Ring("certificates.tasks.publish_trust", queue, {"zone_id": zone.pk})
     if updater_tool.is_due(zone):

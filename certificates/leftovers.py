@@ -34,6 +34,7 @@ def free(server: Device) -> int:
 def _claimed_by(server: Device) -> "list[QuerySet[Claimable]]":
     found: list[QuerySet[Claimable]] = [
         ServerProgress.objects.filter(device=server),
+        ServerCertificate.objects.filter(device=server, operation=None),
         HomeTrust.objects.filter(device=server),
         Replication.objects.filter(server=server),
         Operation.objects.filter(initiating_server=server),

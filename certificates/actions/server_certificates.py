@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -19,7 +20,8 @@ from certificates.models import (
 from certificates.models.authority import State as CAState
 from certificates.models.certificate import Certificate
 from certificates.models.server_certificate import State
-from devices.models import Device
+from certificates.wording import listed
+from devices.models import Device, Zone
 from pki import csr as requests
 from zcc.ground import claims
 
@@ -188,6 +190,44 @@ def _move(row: ServerCertificate, to: State, **facts: object) -> None:
         mine.update(claim_id=None, lease_until=None, **facts)
     else:
         mine.move(to=to, claim_id=None, lease_until=None, **facts)
+
+
+class Refused(Exception):
+    """This cannot be done; the message says why and what to do, and is for the user."""
+
+
+@transaction.atomic
+def remint(devices: Sequence[Device], *, by: Any, now: datetime) -> None:
+    """
+    Begin to give each of these servers a fresh certificate of the active internal CA.
+
+    Raises Refused, and nothing has changed, when that is not possible for one of them.
+    """
+    if not devices:
+        raise Refused("Select at least one server.")
+    if reason := why_not_reminted(devices[0].zone, now=now):
+        raise Refused(reason)
+    coming = ServerCertificate.objects.coming().filter(device__in=devices)
+    if busy := [row.device.name for row in coming.select_related("device")]:
+        raise Refused(f"{listed(busy)} is getting a new certificate already. Wait for that one.")
+    for device in devices:
+        ServerCertificate.objects.create(device=device, asked_by=by, created_at=now)
+
+
+def why_not_reminted(zone: Zone, *, now: datetime) -> str:
+    """Return why no server of the zone gets a fresh certificate now, nothing if they can."""
+    operation = Operation.objects.filter(zone=zone).open().first()
+    if operation is not None:
+        return (
+            f"{operation.get_kind_display()} is in progress, and brings every server a new "
+            "certificate. Cancel it first, or wait until it is activated."
+        )
+    active = CertificateAuthority.objects.filter(zone=zone, state=CAState.ACTIVE).first()
+    if active is None or not active.is_internal:
+        return "The active CA is external. Use Change CA to renew what it has signed."
+    if active.is_expired(now):
+        return "The active CA has expired. It can sign nothing any more: replace it first."
+    return ""
 
 
 @transaction.atomic
