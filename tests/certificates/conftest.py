@@ -6,6 +6,7 @@ import pytest
 
 from certificates.models import CertificateAuthority
 from tests.certificates import building
+from tests.certificates.external_operation import External
 from zcc.ground import clock
 
 
@@ -72,3 +73,14 @@ def make_operation(ca, alice, now):
         return operation
 
     return make
+
+
+@pytest.fixture
+def make_external(ca, alice, now):
+    """Begin a change to an external CA; every server has made its request."""
+    return lambda **columns: External(ca, alice, now, **columns)
+
+
+@pytest.fixture
+def external(make_external):
+    return make_external()
