@@ -168,8 +168,8 @@ def _check_constrained(leaf: x509.Certificate, issuers: Sequence[x509.Certificat
     """
     Refuse names that a CA with name constraints might not speak for, and the verifier passes over.
 
-    It judges DNS names and addresses (RFC 5280, 4.2.1.10), but neither mail addresses nor a common
-    name that other programs take for a DNS name.
+    It judges DNS names and addresses (RFC 5280, 4.2.1.10), but neither mail addresses, nor what
+    stands in the subject: a mail address, or a common name that programs take for a DNS name.
     """
     kinds = {type(name) for issuer in issuers for name in _constraints(issuer)}
     if not kinds:
@@ -178,6 +178,8 @@ def _check_constrained(leaf: x509.Certificate, issuers: Sequence[x509.Certificat
     judged = (x509.DNSName, x509.IPAddress)
     odd = [name for name in found if type(name) in kinds and not isinstance(name, judged)]
     odd_names = _odd_common_names(leaf, found) if x509.DNSName in kinds else []
+    if x509.RFC822Name in kinds:
+        odd_names += _values(leaf.subject, NameOID.EMAIL_ADDRESS)
     if odd or odd_names:
         raise ValueError(
             "Its CA may speak for certain names only, and it has one that cannot be judged: "
@@ -190,13 +192,17 @@ def _odd_common_names(
 ) -> list[str]:
     """Common names that look like a DNS name and are none of the alternative names."""
     hosts = set(alternatives.get_values_for_type(x509.DNSName))
-    common = [str(one.value) for one in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    common = _values(leaf.subject, NameOID.COMMON_NAME)
     return [name for name in common if "." in name and " " not in name and name not in hosts]
+
+
+def _values(name: x509.Name, oid: x509.ObjectIdentifier) -> list[str]:
+    return [str(attribute.value) for attribute in name.get_attributes_for_oid(oid)]
 
 
 def _named(odd: Sequence[x509.GeneralName], common: Sequence[str]) -> str:
     if common:
-        return f"the common name {names.printable(common[0][:80])}"
+        return f"{names.printable(common[0][:80])} in its subject"
     return f"a name of the kind {type(odd[0]).__name__}"
 
 

@@ -95,7 +95,10 @@ def refusals(acme, operation):
     csr = bytes(request_of("ps1", operation).csr)
     other = ExternalCA(acme.folder.parent, "Other")
     client = LEAF.replace("serverAuth", "clientAuth")
+    acme.sign_server(csr)
+    weak = acme.sign("issuing", "server.csr", LEAF + BY_KEY, days=99, digest="-sha1")
     return [
+        (pem_of(weak), "MD5 or SHA-1"),
         (pem_of(other.sign_server(csr), other.intermediate, other.root), "another CA than"),
         (pem_of(other.sign_server(csr)), 'the issuer "CN=Other Issuing CA, O=Other" is missing'),
         (pem_of(acme.sign_server(csr, extensions=CA + BY_KEY)), "the certificate of a CA, not of"),
