@@ -94,7 +94,7 @@ def _happening(standing: Standing) -> Answer:
     if lack is not None and operation.state in (State.REPLICATING, State.ASSIGNED):
         waits = f"waits for {count(len(lack.names), 'certificate')}"
         more = f"Activation {planned_text(operation.activate_at)}{_coming(operation, standing)}."
-        return Answer("wait", f"{operation.get_kind_display()} {waits}.", more)
+        return Answer("run", f"{operation.get_kind_display()} {waits}.", more)
     return _getting_ready(standing, operation)
 
 
@@ -176,7 +176,8 @@ def _next_in(operation: Operation, standing: Standing, at_risk: AtRisk) -> Answe
         return _certificates_missing(lack, standing)
     if outdated := outdated_servers(operation) if operation.is_open else []:
         names = listed([server.name for server in outdated])
-        more = "Their names or addresses have changed since it was made."
+        whose = "Its" if len(outdated) == 1 else "Their"
+        more = f"{whose} names or addresses have changed since it was made."
         return Answer("next", f"Mend the future certificate of {names}.", more)
     if operation.is_held and operation.is_open:
         return _next_if_held(operation, standing)
@@ -198,18 +199,22 @@ def _certificates_missing(lack: Missing, standing: Standing) -> Answer:
     operation, number = lack.operation, count(len(lack.names), "certificate")
     is_manual = operation.csr_mode == CsrMode.MANUAL
     url = "" if is_manual else reverse("certificates:import_certificate")
-    verb = "Put in place" if is_manual else "Import"
+    what = f"Put {number} in place" if is_manual else f"Import {number}"
     if operation.activated_at is not None:
         more = f"{listed(lack.names)} still shows the old one, and switches when it is here."
-        return Answer("warn", f"{verb} {number}.", more, url)
+        return Answer("warn", f"{what}.", more, url)
     activation = day_text(operation.activate_at)
     if operation.is_held or lack.by is None or lack.is_late(standing.now):
         more = f"Missing: {listed(lack.names)}. Activation {activation}."
-        return Answer("warn", f"{verb} {number} now.", more, url)
+        return Answer("warn", f"{what} now.", more, url)
     people = count(standing.devices, "device")
-    verb_of = "has" if standing.devices == 1 else "have"
-    more = f"Later, {people} {verb_of} too little time before {activation}."
-    return Answer("next", f"{verb} {number} by {day_text(lack.by)}.", more, url)
+    have, by = "has" if standing.devices == 1 else "have", day_text(lack.by)
+    if by == activation:  # of the same day the hours matter
+        by, activation = (
+            short_text(at, now=standing.now) for at in (lack.by, operation.activate_at)
+        )
+    more = f"Later, {people} {have} too little time before {activation}."
+    return Answer("next", f"{what} by {by}.", more, url)
 
 
 def _next_if_held(operation: Operation, standing: Standing) -> Answer:

@@ -56,6 +56,12 @@ class ServerRow:
         return waits and progress.activated_at is None
 
     @property
+    def is_being_renewed(self) -> bool:
+        """Whether a fresh certificate of the same CA is on its way to a server that runs."""
+        is_fresh = self.future is not None and self.future.operation_id is None
+        return is_fresh and self.device.is_primary_server and self.device.is_alive(self.now)
+
+    @property
     def shows_future(self) -> bool:
         return self.future is not None or self.is_lacking
 

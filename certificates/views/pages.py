@@ -90,6 +90,7 @@ def _ca_part(request: HttpRequest, standing: Standing, rows: list[ServerRow]) ->
 def _servers_part(request: HttpRequest, standing: Standing, rows: list[ServerRow]) -> Part:
     shows_all = request.GET.get("columns") == ALL_COLUMNS
     query = {"columns": ALL_COLUMNS} if shows_all else {}
+    renews = any(row.is_being_renewed for row in rows)
     return Part(
         id="servers-pane",
         url=_address("certificates:servers_pane", query),
@@ -100,7 +101,7 @@ def _servers_part(request: HttpRequest, standing: Standing, rows: list[ServerRow
             "shows_all": shows_all,
             "actions": server_actions(standing.zone, request.user, now=standing.now),
         },
-        seconds=live.QUICK if standing.is_moving else live.SLOW,
+        seconds=live.QUICK if standing.is_moving or renews else live.SLOW,
     )
 
 

@@ -74,7 +74,7 @@ def test_by_hand_each_row_says_what_to_put_where_and_what_is_wrong(client, make_
 
     page = client.get(INDEX).text
 
-    assert "Put in place 3 certificates by" in page
+    assert "Put 3 certificates in place by" in page
     assert page.count(">Certificate missing<") == 3
     assert page.count("put server.pem, with its chain, and key.der into its remint-repo") == 2
     assert page.count(problem) == 1
