@@ -27,8 +27,8 @@ class Option:
 
 def future_options(row: ServerRow) -> list[Option]:
     """Return what can be done about the server's future certificate now, besides viewing it."""
-    operation = row.operation
-    if operation is None or (row.future is not None and row.future.operation_id != operation.pk):
+    operation = row.future.operation if row.future is not None else row.operation
+    if operation is None:
         return []
     if operation.is_to_external:
         return _of_external(row)

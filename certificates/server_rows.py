@@ -181,15 +181,24 @@ class ServerRow:
         if self.future.state == State.REQUESTED:
             return self._waiting()
         if self.operation is None:
-            return f"replaces that of {self.device.name}"
+            return self.future.reason or f"replaces that of {self.device.name}"
         return self._coming(self.operation)
 
     def _waiting(self) -> str:
         assert self.future is not None
-        if self.operation is not None and self.operation.is_to_external:
+        if self.future.csr is None:
+            return self.future.reason or self._asked()
+        operation = self.future.operation
+        if operation is not None and operation.is_to_external:
             return f"to be signed by the external CA, made {day_text(self.future.created_at)}"
         since = self.now - self.future.created_at
         return f"its key was made {ago_text(since)}" if since > LATE else ""
+
+    def _asked(self) -> str:
+        """Say when a server makes its key that was asked for a fresh one."""
+        if not self.device.is_primary_server:
+            return "it makes its key at its next refresh"
+        return "" if self.device.is_alive(self.now) else "it makes its key when it is back"
 
     def _coming(self, operation: Operation) -> str:
         if operation.state in _CANCELS:
@@ -249,7 +258,7 @@ def _certificates(
     """Return each server's certificate in use, and the one on its way."""
     shown = Q(state=State.CURRENT) | Q(state__in=COMING_STATES)
     rows = ServerCertificate.objects.filter(shown, device__in=servers)
-    found = list(rows.defer("der", "intermediates").select_related("authority"))
+    found = list(rows.defer("der", "intermediates").select_related("authority", "operation"))
     current = {row.device_id: row for row in found if row.state == State.CURRENT}
     return current, {row.device_id: row for row in found if row.is_coming}
 

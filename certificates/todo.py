@@ -58,8 +58,10 @@ def missing(standing: Standing) -> Missing | None:
 def todo(standing: Standing) -> list[Todo]:
     """Return what is to be done in the operation, in its order; nothing if it needs nobody."""
     operation = standing.operation
-    if operation is None or not operation.is_to_external or operation.state in _OVER:
+    if operation is None or operation.state in _OVER:
         return []
+    if not operation.is_to_external:
+        return _refresh(operation)
     lack = missing(standing)
     if lack is None and operation.state not in CANCELLABLE_STATES:
         return _refresh(operation)

@@ -10,12 +10,21 @@ from django.db.models import F
 
 from certificates import issuing
 from certificates.models import Operation, ServerCertificate, ServerProgress
-from certificates.models.operation import CANCELLABLE_STATES, LIVE_STATES
+from certificates.models.operation import CANCELLABLE_STATES
+from certificates.models.operation import State as OperationState
 from certificates.models.server_certificate import State
 from certificates.models.server_step import CsrWishes
 from certificates.wording import listed
 from devices.models import Device
 from pki import keys, names
+
+# A server without a certificate may still ask for one then.
+_LATE_STATES = (
+    OperationState.ARMED,
+    OperationState.ACTIVATING,
+    OperationState.OVERLAP,
+    OperationState.COMPLETED,
+)
 
 
 class Refused(Exception):
@@ -56,8 +65,10 @@ def why_not_generated(operation: Operation, device: Device) -> str:
     if progress.activated_at is not None:
         return f"{device.name} has switched to its new certificate already."
     has_one = operation.server_certificates.filter(device=device, state=State.FUTURE).exists()
-    if operation.state in CANCELLABLE_STATES or (operation.state in LIVE_STATES and not has_one):
+    if operation.state in CANCELLABLE_STATES or (operation.state in _LATE_STATES and not has_one):
         return ""
+    if operation.state not in _LATE_STATES:
+        return "The operation is over, or being taken back: no certificate is wanted any more."
     return f"{device.name} is about to switch. Wait until the new certificate is in use."
 
 

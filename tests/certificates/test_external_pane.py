@@ -136,6 +136,17 @@ def test_nobody_needs_one_if_every_subject_stays(renamed):
     assert not refresh_needed(renamed).exists()
 
 
+def test_changed_subject_counts_with_an_internal_ca_too(client, make_operation, zone, now):
+    make_operation("assigned")
+    ServerCertificate.objects.filter(device__name="ps1", state="future").update(subject="CN=new")
+    building.make_device(zone, "ws1", now, kind="workstation")
+
+    page = client.get(INDEX).text
+
+    assert "Refresh needed: 2 devices" in page  # ws1 and auth1, which have never refreshed
+    assert "Import" not in page.partition("What you must do next")[2].partition("</ol>")[0]
+
+
 def test_refresh_all_asks_them_in_one_click(client, alice, renamed):
     url = reverse("certificates:refresh_needed", args=[renamed.pk])
     assert client.post(url).status_code == 403

@@ -1,8 +1,11 @@
 """The dialog `Remint Server Certificate`."""
 
+from datetime import timedelta
+
 import pytest
 
 from certificates.models import CertificateAuthority, ServerCertificate
+from devices.models import Heartbeat
 from tests.certificates.building import PASSWORD
 from tests.certificates.dialogs import assert_is_closed, assert_is_refused
 
@@ -88,3 +91,14 @@ def test_dialog_names_the_servers_and_asks_for_the_password(client, alice, ca, s
     assert "ps1.demo.zone" not in page
     assert "Your password" in page
     assert "Remint 1 certificate" in page
+
+
+def test_row_says_when_a_server_that_is_away_begins(client, alice, ca, servers, now):
+    client.force_login(alice)
+    Heartbeat.objects.filter(server=servers[1]).update(at=now - timedelta(minutes=9))
+
+    client.post(URL, asked(servers[1:]))
+
+    page = client.get("/certificates/").text
+    assert "it makes its key when it is back" in page
+    assert "it makes its key at its next refresh" in page
