@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,19 +49,23 @@ def _write_new(path: Path, data: bytes, mode: int) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove the file `path` if it is there."""
-    if path.exists():
+    """Remove the file `path` if it is there, of whatever kind."""
+    if os.path.lexists(path):
         path.unlink()
         fault_point("file.removed")
         sync_folder(path.parent)
 
 
 def read(path: Path) -> bytes | None:
-    """Return what the file `path` holds, None if there is no such file."""
+    """Return what the file `path` holds, None if there is none: no link, no pipe, no device."""
     try:
-        return path.read_bytes()
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return None
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
+    with open(descriptor, "rb") as file:
+        return file.read()
 
 
 def make_folder(path: Path) -> None:

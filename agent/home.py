@@ -6,7 +6,8 @@ The only writer of a server or device home: install, stage, arm, activate, clean
                      requested.der   a key whose first certificate is on its way
                      trust-store/ALIAS.pem
     remint-repo/     server.cer key.der ca.cert link.cer bridge.cer operation go-ahead.json
-                     canary.pem   what the canary port shows: the future chain, and its key
+                     server.* and key.der may be put there by hand: see `remint_repo`
+                     canary.pem   what is staged, and the canary port shows: chain and key
     previous/        what was live before, until the old CA is retired
                      rescue.pem   what the rescue port shows: that chain, and its key
     content-repo/    one file per content item, named by its SHA-256
@@ -21,13 +22,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from agent import content, files, journal, manifest, pairs, pem, shown
+from agent import content, files, held, journal, pairs, pem, remint_repo, shown
 from agent.content import Source
+from agent.held import GoAhead, Live, Staged
+from agent.held import HomeError as HomeError
 from agent.journal import Change
 
 SERVER_FOLDERS = (
@@ -40,36 +41,6 @@ SERVER_FOLDERS = (
     "secrets",
 )
 _PARTS = ("server.cer", "server.key", "ca.cert", "link.cer", "operation")
-
-
-class HomeError(Exception):
-    """What was asked for does not fit what the home holds. The text is for the user."""
-
-
-@dataclass(frozen=True)
-class Live:
-    """The certificate that listeners show, and the operation it came with, if any."""
-
-    leaf_sha256: str
-    chain_pem: bytes
-    operation: str | None
-
-
-@dataclass(frozen=True)
-class Staged:
-    """The certificate that waits in remint-repo, without link or bridge."""
-
-    leaf_sha256: str
-    chain_pem: bytes
-    operation: str
-
-
-@dataclass(frozen=True)
-class GoAhead:
-    """The signed permission to switch at `activate_at` without asking anybody."""
-
-    operation: str
-    activate_at: datetime
 
 
 class Home:
@@ -101,7 +72,7 @@ class Home:
         """
         with self._settled():
             change = Change()
-            change.set("security/server.cer", self._check_pair(chain_pem, key_der))
+            change.set("security/server.cer", pairs.check(chain_pem, key_der, folder=self.path))
             change.set("security/server.key", pem.key(key_der))
             change.set("security/ca.cert", ca_pem)
             change.set("security/requested.der", None)
@@ -115,21 +86,47 @@ class Home:
         with self._settled():
             return self._key("security/requested.der", make, Change())
 
-    def future_key(self, operation: str, make: Callable[[], bytes]) -> bytes:
+    def future_key(self, operation: str, make: Callable[[], bytes], *, request: int = 0) -> bytes:
         """
-        Return the DER key of this home for `operation`, made only once.
+        Return the DER key of this home for `operation`, made only once for each `request`.
 
-        What another operation left in remint-repo is removed first. Raises HomeError if the
-        operation is live already.
+        What another operation or request left is removed first. Raises HomeError if it is live.
         """
         with self._settled():
-            if self._text("security/operation") == operation:
-                raise HomeError("The certificate of this operation is in use already.")
+            self._must_not_be_live(operation)
             change = Change()
-            if self._text("remint-repo/operation") != operation:
+            is_known = self._text("remint-repo/operation") == operation
+            before = int(self._text("remint-repo/request") or 0) if is_known else -1
+            if before > request:
+                raise HomeError("This server has made a newer request meanwhile.")
+            if before < request:
                 self._empty(change, "remint-repo")
                 change.set("remint-repo/operation", operation.encode())
+                change.set("remint-repo/request", str(request).encode() if request else None)
             return self._key("remint-repo/key.der", make, change)
+
+    def reserve(self, operation: str) -> None:
+        """Keep remint-repo for `operation`, whose certificate and key are put there by hand."""
+        with self._settled():
+            self._must_not_be_live(operation)
+            known = self._text("remint-repo/operation")
+            if known != operation:
+                change = Change()
+                if known is not None:  # what is there was not put there by hand for this one
+                    self._empty(change, "remint-repo")
+                change.set("remint-repo/operation", operation.encode())
+                self._make(change)
+
+    def put_by_hand(self, operation: str) -> remint_repo.Found | None:
+        """Return what was put into remint-repo by hand for `operation`. Raises HomeError."""
+        with self._settled():
+            is_ours = self._text("remint-repo/operation") == operation
+            folder, chain = self.path / "remint-repo", self._staged_chain()
+            return remint_repo.find(folder, ours=chain) if is_ours else None
+
+    def prove_pair(self, chain_pem: bytes, key_der: bytes) -> None:
+        """Complete a TLS handshake with this certificate and key. Raises HomeError."""
+        pairs.shake_hands(chain_pem, key_der, folder=self.path)
 
     def stage(
         self,
@@ -139,21 +136,27 @@ class Home:
         ca_pem: bytes,
         link_pem: bytes | None,
         bridge_pem: bytes | None,
+        key_der: bytes | None = None,
     ) -> None:
         """
         Put the certificate of `operation` beside its key in remint-repo.
 
-        Does nothing if exactly this certificate is live already. Raises HomeError if there is no
-        key for the operation or it does not belong to the certificate.
+        `key_der` is a key that was put there by hand, in PKCS #8; files put there by hand become
+        server.cer and key.der. Does nothing if exactly this certificate is live already. Raises
+        HomeError if there is no key for the operation or it does not belong to the certificate.
         """
         with self._settled():
             if self._is_live(operation, chain_pem):
                 return
-            key_der = self._read("remint-repo/key.der")
-            if key_der is None or self._text("remint-repo/operation") != operation:
+            key = key_der or self._read("remint-repo/key.der")
+            if key is None or self._text("remint-repo/operation") != operation:
                 raise HomeError("This server has no key for the certificate of this operation.")
-            change = Change()
-            change.set("remint-repo/server.cer", self._check_pair(chain_pem, key_der))
+            chain, change = pairs.check(chain_pem, key, folder=self.path), Change()
+            for name in remint_repo.NAMES:
+                change.set(f"remint-repo/{name}", None)
+            change.set("remint-repo/server.cer", chain)
+            change.set("remint-repo/key.der", key)
+            change.set("remint-repo/canary.pem", chain + pem.key(key))
             change.set("remint-repo/ca.cert", ca_pem)
             change.set("remint-repo/link.cer", link_pem)
             change.set("remint-repo/bridge.cer", bridge_pem)
@@ -182,14 +185,14 @@ class Home:
         with self._settled():
             if self._text("security/operation") == operation:
                 return False
-            self._must_be_staged(operation)
+            chain, key = self._must_be_staged(operation)
             change = Change()
             for name in _PARTS:
                 change.set(f"previous/{name}", self._read(f"security/{name}"))
-            for name in ("server.cer", "ca.cert", "link.cer"):
+            for name in ("ca.cert", "link.cer"):
                 change.set(f"security/{name}", self._read(f"remint-repo/{name}"))
-            key_der = self._read("remint-repo/key.der") or b""
-            change.set("security/server.key", pem.key(key_der))
+            change.set("security/server.cer", chain)
+            change.set("security/server.key", key)
             change.set("security/operation", operation.encode())
             self._empty(change, "remint-repo")
             self._make(change)
@@ -251,7 +254,7 @@ class Home:
     def staged(self) -> Staged | None:
         """Return the certificate in remint-repo, None if there is none (there may be a key)."""
         with self._settled():
-            chain = self._read("remint-repo/server.cer")
+            chain = self._staged_chain()
             operation = self._text("remint-repo/operation")
             if chain is None or operation is None:
                 return None
@@ -266,15 +269,7 @@ class Home:
         with self._settled():
             envelope = self._read("remint-repo/go-ahead.json")
             operation = self._text("remint-repo/operation")
-        if envelope is None:
-            return None
-        try:
-            update = manifest.read(envelope, update_key).update
-        except manifest.ManifestError:
-            return None
-        if update is None or not update.armed or update.operation != operation:
-            return None
-        return GoAhead(update.operation, update.activate_at)
+        return held.go_ahead(envelope, update_key, operation=operation)
 
     def set_anchors(self, anchors: list[bytes]) -> None:
         """Let the trust store hold exactly these CAs of the zone; other aliases stay."""
@@ -363,22 +358,27 @@ class Home:
         for path in (self.path / folder).glob("*"):
             change.set(f"{folder}/{path.name}", None)
 
-    def _check_pair(self, chain_pem: bytes, key_der: bytes) -> bytes:
-        try:
-            return pairs.check(chain_pem, key_der, folder=self.path)
-        except pairs.PairError as error:
-            raise HomeError(str(error)) from error
-
     def _is_live(self, operation: str, chain_pem: bytes) -> bool:
         live = self._read("security/server.cer")
         if live is None or self._text("security/operation") != operation:
             return False
         return pem.fingerprint(live) == pem.fingerprint(chain_pem)
 
-    def _must_be_staged(self, operation: str) -> None:
-        complete = all(self._read(f"remint-repo/{name}") for name in ("server.cer", "key.der"))
-        if not complete or self._text("remint-repo/operation") != operation:
+    def _must_not_be_live(self, operation: str) -> None:
+        if self._text("security/operation") == operation:
+            raise HomeError("The certificate of this operation is in use already.")
+
+    def _must_be_staged(self, operation: str) -> tuple[bytes, bytes]:
+        """Return the chain and the key that are staged, both as PEM."""
+        chain, pair = self._staged_chain(), self._read("remint-repo/canary.pem")
+        if chain is None or pair is None or self._text("remint-repo/operation") != operation:
             raise HomeError("The future certificate of this operation is not on this server.")
+        return chain, pair[len(chain) :]
+
+    def _staged_chain(self) -> bytes | None:
+        """What is staged is in canary.pem: the files beside it may be changed by hand."""
+        pair = self._read("remint-repo/canary.pem")
+        return None if pair is None else pem.join(pem.split(pair))
 
     def _anchor_files(self) -> list[Path]:
         return sorted((self.path / "security/trust-store").glob("zone-ca-*.pem"))

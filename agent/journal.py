@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,7 +32,11 @@ class Change:
 
     def differs_from(self, folder: Path) -> bool:
         """Return whether making this change would change anything."""
-        return any(files.read(folder / name) != data for name, data in self.contents.items())
+        return any(_differs(folder / name, data) for name, data in self.contents.items())
+
+
+def _differs(path: Path, data: bytes | None) -> bool:
+    return os.path.lexists(path) if data is None else files.read(path) != data
 
 
 def make(change: Change, folder: Path) -> None:

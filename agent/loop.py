@@ -18,7 +18,8 @@ from datetime import datetime, timezone
 from agent import hooks, plan
 from agent.client import NoAnswer, Refused
 from agent.device import Device
-from agent.home import GoAhead, HomeError
+from agent.held import GoAhead
+from agent.home import HomeError
 from agent.plan import Step
 from agent.waiting import Waiting
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import ssl
 import tempfile
 from pathlib import Path
 
 from agent import files, pem
+from agent.held import HomeError
 
 
-class PairError(Exception):
+class PairError(HomeError):
     """Key and certificate do not make a pair. The text is for the user."""
 
 
@@ -34,10 +37,37 @@ def check(chain_pem: bytes, key_der: bytes, *, folder: Path) -> bytes:
     return chain
 
 
-def _load(pair: bytes, folder: Path) -> None:
+def shake_hands(chain_pem: bytes, key_der: bytes, *, folder: Path) -> None:
+    """
+    Let the certificate and its key serve one TLS handshake, in memory.
+
+    Raises PairError if they cannot. `folder` as in `check`.
+    """
+    chain = check(chain_pem, key_der, folder=folder)
+    wire, answers = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE  # its trust is judged apart
+    one = client.wrap_bio(answers, wire, server_side=False)
+    other = _load(chain + pem.key(key_der), folder).wrap_bio(wire, answers, server_side=True)
+    try:
+        for side in (one, other, one, other):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+    except ssl.SSLError as error:
+        raise PairError(
+            f"No TLS handshake is possible with it ({error.reason or error})."
+        ) from error
+    shown = one.getpeercert(binary_form=True) or b""
+    if hashlib.sha256(shown).hexdigest() != pem.fingerprint(chain):
+        raise PairError("A TLS handshake with it shows another certificate.")
+
+
+def _load(pair: bytes, folder: Path) -> ssl.SSLContext:
     with tempfile.NamedTemporaryFile(
         dir=folder, prefix=".pair-", suffix=files.TEMPORARY
     ) as temporary:
         temporary.write(pair)
         temporary.flush()
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(temporary.name)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(temporary.name)
+        return context

@@ -12,9 +12,10 @@ from typing import Any
 
 from agent import pem
 from agent.home import Home, HomeError
-from pki import csr, keys
+from pki import csr, describe, imports, keys
 
 Slot = dict[str, Any]
+MAX_CHAIN = 128 * 1024  # bytes that fit into a report
 
 
 def follow(home: Home, slots: Sequence[Slot], *, log: Callable[[str], None]) -> None:
@@ -71,7 +72,10 @@ def _follow_future(home: Home, slot: Slot, log: Callable[[str], None]) -> None:
     live = home.live()
     if live is not None and live.operation == operation:
         return  # the server has not heard yet that this Satellite has switched
-    home.future_key(operation, lambda: _new_key(slot))
+    if slot.get("by_hand"):
+        home.reserve(operation)
+    else:
+        home.future_key(operation, lambda: _new_key(slot), request=int(slot.get("request") or 0))
     if slot["chain"]:
         home.stage(
             operation,
@@ -79,9 +83,35 @@ def _follow_future(home: Home, slot: Slot, log: Callable[[str], None]) -> None:
             ca_pem=slot["ca"].encode("ascii"),
             link_pem=_optional(slot.get("link")),
             bridge_pem=_optional(slot.get("bridge")),
+            key_der=_key_by_hand(home, slot) if slot.get("by_hand") else None,
         )
         if home.staged() != before:
             log("The future server certificate is staged.")
+
+
+def _key_by_hand(home: Home, slot: Slot) -> bytes:
+    """Return the key in remint-repo, if the certificate there still is the one that is expected."""
+    found = by_hand(home, slot["operation"])
+    if found is None or describe.fingerprint(found.leaf) != pem.fingerprint(slot["chain"].encode()):
+        raise HomeError("The certificate in remint-repo has been exchanged; it is looked at anew.")
+    return keys.to_der(found.key)
+
+
+def by_hand(home: Home, operation: str) -> imports.Pair | None:
+    """
+    Return what was put into remint-repo by hand, read, its key proven by a handshake with itself.
+
+    None while there is nothing. Raises HomeError with a sentence for whoever put it there.
+    """
+    found = home.put_by_hand(operation)
+    if found is None:
+        return None
+    try:
+        pair = imports.read_pair(found.certificate, found.key, name=found.name)
+    except ValueError as error:
+        raise HomeError(f"{error} It was put into remint-repo as {found.name}.") from error
+    home.prove_pair(pair.chain_pem, keys.to_der(pair.key))
+    return pair
 
 
 def _report_current(home: Home, slot: Slot | None) -> Slot:
@@ -104,7 +134,7 @@ def _report_future(home: Home, slots: dict[str, Slot]) -> Slot:
     slot, request, state = slots.get("future"), None, "clean"
     if staged is not None:
         state = "armed" if home.read_file("remint-repo/go-ahead.json") else "staged"
-    elif slot is not None and reserved is not None:
+    elif slot is not None and reserved is not None and not slot.get("by_hand"):
         request, state = _request(home.read_file("remint-repo/key.der"), slot), "requested"
     return {
         "slot": "future",
@@ -112,7 +142,22 @@ def _report_future(home: Home, slots: dict[str, Slot]) -> Slot:
         "csr": request,
         "leaf": staged.leaf_sha256 if staged else None,
         "state": state,
+        "request": int((home.read_file("remint-repo/request") or b"0").decode()),
+        **(_report_by_hand(home, slot) if slot is not None and slot.get("by_hand") else {}),
     }
+
+
+def _report_by_hand(home: Home, slot: Slot) -> Slot:
+    """What lies in remint-repo, for the server to judge: it knows the CA and the activation."""
+    try:
+        pair = by_hand(home, slot["operation"])
+    except HomeError as error:
+        return {"problem": str(error)}
+    if pair is None:
+        return {"problem": ""}
+    if len(pair.chain_pem) > MAX_CHAIN:
+        return {"problem": "The chain in remint-repo is too long. Leave out what is not needed."}
+    return {"problem": "", "found": pair.chain_pem.decode("ascii")}
 
 
 def _new_key(slot: Slot) -> bytes:
@@ -125,6 +170,7 @@ def _request(key_der: bytes | None, slot: Slot) -> str | None:
     der = csr.build(
         keys.from_der(key_der),
         subject_dns=slot["subject_dns"],
+        fields=slot.get("fields") or {},
         dns_names=slot["dns_names"],
         ip_addresses=slot["ip_addresses"],
     )

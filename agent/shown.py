@@ -3,7 +3,7 @@ What the listeners of a server load, as it follows from the other files of its h
 
 The chain that is sent is always the live certificates and then one link at most: from arming until
 the switch the bridge (the old CA, signed by the new one), otherwise the link that was set. The
-canary and the rescue port never send one.
+rescue port never sends one, nor does the canary, whose file is what is staged (see `home`).
 """
 
 from __future__ import annotations
@@ -16,20 +16,14 @@ Read = Callable[[str], "bytes | None"]
 
 
 def files(read: Read) -> dict[str, bytes | None]:
-    """Return the three PEM files, each with its key; None for one that is not to be there."""
+    """Return the PEM files, each with its key; None for one that is not to be there."""
     found: dict[str, bytes | None] = {
-        "remint-repo/canary.pem": _future(read),
         "previous/rescue.pem": _pair(read("previous/server.cer"), read("previous/server.key")),
     }
     live = _pair(read("security/server.cer"), read("security/server.key"), link=_link(read))
     if live is not None:  # what listens is never without a certificate again
         found["security/server.pem"] = live
     return found
-
-
-def _future(read: Read) -> bytes | None:
-    key_der = read("remint-repo/key.der")
-    return _pair(read("remint-repo/server.cer"), pem.key(key_der) if key_der else None)
 
 
 def _link(read: Read) -> bytes | None:

@@ -6,9 +6,11 @@ from django.urls import reverse
 
 from certificates.devices_at_risk import AtRisk
 from certificates.models import Operation
-from certificates.models.operation import State
+from certificates.models.operation import CsrMode, State
+from certificates.outdated import outdated_servers
 from certificates.server_rows import ServerRow
 from certificates.standing import Standing
+from certificates.todo import Missing, missing
 from certificates.wording import day_text, listed, short_text, state_word
 from devices.models import Device
 from zcc.ground.situation import Answer, Answers
@@ -74,7 +76,7 @@ def _contact(standing: Standing) -> str:
 
 
 def _happening(standing: Standing) -> Answer:
-    operation = standing.operation
+    operation, lack = standing.operation, missing(standing)
     if operation is None:
         return _nothing_happens(standing)
     if operation.state in (State.CANCELLING, State.CANCEL_FAILED):
@@ -89,6 +91,10 @@ def _happening(standing: Standing) -> Answer:
         return Answer("warn", f"{operation.get_kind_display()} is held.", more)
     if operation.activated_at is not None:
         return _switching(standing, operation)
+    if lack is not None and operation.state in (State.REPLICATING, State.ASSIGNED):
+        waits = f"waits for {count(len(lack.names), 'certificate')}"
+        more = f"Activation {planned_text(operation.activate_at)}{_coming(operation, standing)}."
+        return Answer("run", f"{operation.get_kind_display()} {waits}.", more)
     return _getting_ready(standing, operation)
 
 
@@ -181,10 +187,30 @@ def _next(standing: Standing, at_risk: AtRisk) -> Answer:
 
 
 def _next_in(operation: Operation, standing: Standing, at_risk: AtRisk) -> Answer:
+    """What somebody must see to comes first, what only has to be known last."""
     if operation.state == State.CANCEL_FAILED:
         return Answer("warn", "Cancel it again.", "Not every server has confirmed yet.")
+    return (
+        _next_for_servers(operation, standing)
+        or _next_for_devices(operation, standing, at_risk)
+        or _next_in_peace(operation, standing)
+    )
+
+
+def _next_for_servers(operation: Operation, standing: Standing) -> Answer | None:
+    if lack := missing(standing):
+        return _certificates_missing(lack, standing)
+    if outdated := outdated_servers(operation) if operation.is_open else []:
+        names = listed([server.name for server in outdated])
+        whose = "Its" if len(outdated) == 1 else "Their"
+        more = f"{whose} names or addresses have changed since it was made."
+        return Answer("next", f"Mend the future certificate of {names}.", more)
     if operation.is_held and operation.is_open:
         return _next_if_held(operation, standing)
+    return None
+
+
+def _next_for_devices(operation: Operation, standing: Standing, at_risk: AtRisk) -> Answer | None:
     if operation.is_immediate and standing.stranded.number:
         say = f"Run the Certificate Updater Tool on {count(standing.stranded.number, 'device')}."
         return Answer("warn", say, "Those that run come back without it; wait for their refresh.")
@@ -192,6 +218,10 @@ def _next_in(operation: Operation, standing: Standing, at_risk: AtRisk) -> Answe
         url = reverse("systemupdates:status_by_device", args=[operation.update_id])
         say = f"Look at {count(at_risk.number, 'device')} at risk."
         return Answer("warn", say, "Their update failed, or they are silent.", url)
+    return None
+
+
+def _next_in_peace(operation: Operation, standing: Standing) -> Answer:
     if operation.state == State.OVERLAP and standing.needs_backup:
         return _back_up(standing, "Back up the new CA.")
     if operation.state == State.OVERLAP:
@@ -204,6 +234,29 @@ def _next_in(operation: Operation, standing: Standing, at_risk: AtRisk) -> Answe
     verb = "is late; it follows" if len(late) == 1 else "are late; they follow"
     more = f"{listed(late)} {verb} when back." if late else ""
     return Answer("next", "Nothing. It goes on by itself.", more)
+
+
+def _certificates_missing(lack: Missing, standing: Standing) -> Answer:
+    """Say how many certificates are to come by when, and what it means if they come later."""
+    operation, number = lack.operation, count(len(lack.names), "certificate")
+    is_manual = operation.csr_mode == CsrMode.MANUAL
+    url = "" if is_manual else reverse("certificates:import_certificate")
+    what = f"Put {number} in place" if is_manual else f"Import {number}"
+    if operation.activated_at is not None:
+        more = f"{listed(lack.names)} still shows the old one, and switches when it is here."
+        return Answer("warn", f"{what}.", more, url)
+    activation = day_text(operation.activate_at)
+    if operation.is_held or lack.by is None or lack.is_late(standing.now):
+        more = f"Missing: {listed(lack.names)}. Activation {activation}."
+        return Answer("warn", f"{what} now.", more, url)
+    people = count(standing.devices, "device")
+    have, by = "has" if standing.devices == 1 else "have", day_text(lack.by)
+    if by == activation:  # of the same day the hours matter
+        by, activation = (
+            short_text(at, now=standing.now) for at in (lack.by, operation.activate_at)
+        )
+    more = f"Later, {people} {have} too little time before {activation}."
+    return Answer("next", f"{what} by {by}.", more, url)
 
 
 def _next_if_held(operation: Operation, standing: Standing) -> Answer:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from certificates import guard, issuing, links, retirement, server_steps, trust
+from certificates import by_hand, guard, issuing, links, retirement, server_steps, trust
 from certificates.actions import server_certificates
 from certificates.models import (
     CertificateAuthority,
@@ -28,7 +28,7 @@ from systemupdates import actions as updates
 from systemupdates.models import DeviceUpdate
 from systemupdates.models import device_update as device_updates
 from zcc.ground import ports
-from zcc.ground.wire import entries, guid, text
+from zcc.ground.wire import entries, guid, text, whole_number
 
 
 def trusted_anchors(device: Device) -> list[CertificateAuthority]:
@@ -94,7 +94,8 @@ def record(device: Device, report: Mapping[str, Any], *, now: datetime) -> None:
     for entry in entries(report, "certificates"):
         operation = _operation(device, text(entry, "operation"))
         if request := _decoded(text(entry, "csr")):
-            _record_request(device, request, operation, slot=text(entry, "slot"), now=now)
+            _record_request(device, request, operation, entry, now=now)
+        _record_by_hand(device, operation, entry, now=now)
         _record_state(device, entry, operation, now=now)
     _record_retired(device, now=now)
     _record_rolled_back(device, report, now=now)
@@ -201,10 +202,15 @@ def _decoded(text_: str) -> bytes | None:
 
 
 def _record_request(
-    device: Device, request: bytes, operation: Operation | None, *, slot: str, now: datetime
+    device: Device,
+    request: bytes,
+    operation: Operation | None,
+    entry: Mapping[str, Any],
+    *,
+    now: datetime,
 ) -> None:
     """Take a request that proves its key; a bad one is passed over and asked for again."""
-    if slot == "future" and operation is None:
+    if text(entry, "slot") == "future" and not _is_asked_for(device, operation, entry):
         return
     try:
         csr.check(request)
@@ -214,12 +220,34 @@ def _record_request(
     _progress(device, operation).filter(requested_at=None).update(requested_at=now)
 
 
+def _is_asked_for(device: Device, operation: Operation | None, entry: Mapping[str, Any]) -> bool:
+    """Whether a request for a future certificate is the one that was asked for last."""
+    progress = _progress(device, operation).select_related("operation").first()
+    if operation is None or progress is None or progress.is_by_hand:
+        return False
+    return (whole_number(entry, "request") or 0) == progress.request_number
+
+
+def _record_by_hand(
+    device: Device, operation: Operation | None, entry: Mapping[str, Any], *, now: datetime
+) -> None:
+    """Note what a Satellite found in its remint-repo, or why it could not use that."""
+    if operation is None or text(entry, "slot") != "future" or "problem" not in entry:
+        return
+    progress = _progress(device, operation).select_related("operation", "device").first()
+    if progress is None or not progress.is_by_hand or progress.armed_at or progress.activated_at:
+        return
+    _progress(device, operation).filter(requested_at=None).update(requested_at=now)
+    found, problem = text(entry, "found"), text(entry, "problem")
+    by_hand.record(progress, chain_pem=found, problem=problem, now=now)
+
+
 def _record_state(
     device: Device, entry: Mapping[str, Any], operation: Operation | None, *, now: datetime
 ) -> None:
     rows = _progress(device, operation)
     match text(entry, "state"):
-        case "staged":
+        case "staged" if _is_future(device, operation, text(entry, "leaf")):
             rows.filter(staged_at=None).update(staged_at=now)
         case "armed":
             rows.filter(armed_at=None).update(armed_at=now)
@@ -229,6 +257,12 @@ def _record_state(
             _forget_lost(device)
         case "clean":
             _record_clean(device, now=now)
+
+
+def _is_future(device: Device, operation: Operation | None, leaf: str) -> bool:
+    """Whether the leaf is that of the device's future certificate; it may have been replaced."""
+    rows = ServerCertificate.objects.filter(device=device, operation=operation)
+    return rows.filter(state=State.FUTURE, sha256=leaf).exists()
 
 
 def _record_active(device: Device, leaf: str, *, now: datetime) -> None:
@@ -256,7 +290,7 @@ def certificates_for(device: Device) -> list[dict[str, Any]]:
 
 def _current_slot(device: Device) -> dict[str, Any]:
     rows = ServerCertificate.objects.filter(device=device).select_related("authority")
-    row = rows.current().first() or rows.filter(state=State.FUTURE, operation=None).first()
+    row = _renewal_or_current(device)
     slot = _slot(device, "current", None, key_type=_active_key_type(device))
     progress = _being_rolled_back(device)
     if progress is not None:
@@ -272,6 +306,15 @@ def _current_slot(device: Device) -> dict[str, Any]:
     return slot
 
 
+def _renewal_or_current(device: Device) -> ServerCertificate | None:
+    """The certificate to show: one that was made anew, none while it is being asked for."""
+    rows = ServerCertificate.objects.filter(device=device).select_related("authority", "operation")
+    renewal = rows.coming().filter(operation=None).first()
+    if renewal is None:
+        return rows.current().first()
+    return renewal if renewal.state == State.FUTURE else None
+
+
 def _future_slot(device: Device) -> list[dict[str, Any]]:
     operation = Operation.objects.newest(device.zone)
     ended = (OperationState.CANCELLING, OperationState.CANCEL_FAILED, *_ROLLED_BACK)
@@ -280,10 +323,14 @@ def _future_slot(device: Device) -> list[dict[str, Any]]:
     # One at a time: two requests on their way would replace each other for ever.
     if not ServerCertificate.objects.filter(device=device).current().exists():
         return []
-    progress = _progress(device, operation).first()
+    progress = _progress(device, operation).select_related("operation").first()
     if progress is None or progress.activated_at is not None:
         return []
-    slot = _slot(device, "future", operation, key_type=operation.key_type)
+    slot = _slot(device, "future", operation, key_type=progress.wishes.key_type)
+    include = progress.wishes.include_additional_dns_names
+    slot["dns_names"] = issuing.dns_names(device, include_additional=include)
+    slot["fields"], slot["request"] = progress.wishes.fields, progress.request_number
+    slot["by_hand"] = progress.is_by_hand
     row = ServerCertificate.objects.filter(
         device=device, operation=operation, state=State.FUTURE
     ).first()

@@ -14,7 +14,7 @@ from django.utils import timezone
 from certificates import activation
 from certificates.actions import authorities, change_ca
 from certificates.ca_change import CAChange
-from certificates.forms import ChangeActivationForm, ChangeAuthorityForm, GenerateCSRForm
+from certificates.forms import ChangeActivationForm, ChangeAuthorityForm, ChangeCSRForm
 from certificates.forms.change_ca import TO_EXTERNAL, TO_INTERNAL
 from certificates.models import CertificateAuthority, ChangeCADraft, Operation
 from certificates.models.operation import CsrMode, Policy, WithoutCertificate
@@ -24,7 +24,7 @@ from pki.trusted_root import TrustedRoot
 
 AUTHORITY, CSR, ACTIVATION = "authority", "csr", "activation"
 TITLES = {AUTHORITY: "Certificate authority", CSR: "Generate CSR", ACTIVATION: "Activation"}
-Form = ChangeAuthorityForm | GenerateCSRForm | ChangeActivationForm
+Form = ChangeAuthorityForm | ChangeCSRForm | ChangeActivationForm
 # Never kept: the password, and what belongs to one request only.
 _NOT_KEPT = {"csrfmiddlewaretoken", "password", "draft", "step", "go", "root"}
 
@@ -112,7 +112,7 @@ class Wizard:
                 **kwargs,
             )
         if step == CSR:
-            return GenerateCSRForm(*data, servers=self.servers, **kwargs)
+            return ChangeCSRForm(*data, servers=self.servers, **kwargs)
         return ChangeActivationForm(
             *data,
             user=self.user,
@@ -212,7 +212,7 @@ class Wizard:
         self, common: dict[str, Any], asked: dict[str, Any], *, console: Device
     ) -> Operation:
         root, form = self.root, self.answered(CSR)
-        if root is None or not isinstance(form, GenerateCSRForm) or not form.is_valid():
+        if root is None or not isinstance(form, ChangeCSRForm) or not form.is_valid():
             raise authorities.Refused("The root is no longer acceptable. Choose its file again.")
         wishes = change_ca.ExternalWishes(
             **common,

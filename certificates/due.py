@@ -16,6 +16,7 @@ from certificates import (
     key_work,
     linking,
     preparing,
+    renewing,
     sealed_transfer,
     server_steps,
     trust,
@@ -59,6 +60,9 @@ def rings(zone: Zone, *, now: datetime) -> Iterator[Ring]:
         yield Ring("certificates.tasks.make_forecast", queue, {"zone_id": zone.pk})
     for task, queue, pk in key_work.due(zone, alive, now=now):
         yield Ring(f"certificates.tasks.{task}", queue, {"pk": pk})
+    for row in renewing.due(now).filter(device__in=alive):
+        queue = alive[row.device_id].queue
+        yield Ring("certificates.tasks.renew_certificate", queue, {"certificate_id": row.pk})
     signing = signing_server(zone)
     if signing is not None and signing.pk in alive:
         yield from _signing(zone, signing.queue, now=now)
@@ -138,6 +142,8 @@ def _signing(zone: Zone, queue: str, *, now: datetime) -> Iterator[Ring]:
     packs = EvidencePack.objects.due(now).filter(operation__zone=zone)
     for pk in packs.values_list("pk", flat=True):
         yield Ring("certificates.tasks.make_evidence_pack", queue, {"pack_id": pk})
+    if renewing.due_by_itself(zone, now=now):
+        yield Ring("certificates.tasks.begin_renewals", queue, {"zone_id": zone.pk})
     if trust.is_due(zone, now=now):
         yield Ring("certificates.tasks.publish_trust", queue, {"zone_id": zone.pk})
     if updater_tool.is_due(zone):

@@ -38,6 +38,7 @@ def free(server: Device) -> int:
 def _claimed_by(server: Device) -> "list[QuerySet[Claimable]]":
     found: list[QuerySet[Claimable]] = [
         ServerProgress.objects.filter(device=server),
+        ServerCertificate.objects.filter(device=server, operation=None),
         HomeTrust.objects.filter(device=server),
         KeyRequest.objects.filter(turn=server),
         KeyRemoval.objects.filter(server=server),

@@ -9,8 +9,10 @@ from certificates.models import Operation, ServerCertificate, ServerProgress
 from certificates.models.authority import common_name
 from certificates.models.operation import State as OperationState
 from certificates.models.server_certificate import COMING_STATES, State
+from certificates.outdated import no_longer_covered
+from certificates.server_options import Option, future_options, missing_line
 from certificates.standing import Standing
-from certificates.wording import day_text, short_text
+from certificates.wording import day_text, listed, short_text
 from devices.models import Device
 from devices.standing import standing as contact
 from systemupdates.models import DeviceUpdate
@@ -19,6 +21,12 @@ from zcc.templatetags.times import ago_text
 
 # A server that switches this much after the activation was late.
 LATE = timedelta(seconds=60)
+_TAKEN_BACK = (
+    OperationState.CANCELLING,
+    OperationState.CANCEL_FAILED,
+    OperationState.ROLLING_BACK,
+    OperationState.ROLLED_BACK,
+)
 _CANCELS = (OperationState.CANCELLING, OperationState.CANCEL_FAILED)
 
 
@@ -34,6 +42,39 @@ class ServerRow:
     operation: Operation | None = None
     update: DeviceUpdate | None = None
     progress: ServerProgress | None = None
+    # Names that the future certificate lacks by now; whether it can be mended by this user.
+    lacks: tuple[str, ...] = ()
+    may_manage: bool = False
+
+    @property
+    def is_lacking(self) -> bool:
+        """Whether an external CA's certificate is still to come, and nothing is on its way."""
+        operation, progress = self.operation, self.progress
+        if operation is None or progress is None or self.future is not None:
+            return False
+        waits = operation.is_to_external and operation.state not in _TAKEN_BACK
+        return waits and progress.activated_at is None
+
+    @property
+    def is_being_renewed(self) -> bool:
+        """Whether a fresh certificate of the same CA is on its way to a server that runs."""
+        is_fresh = self.future is not None and self.future.operation_id is None
+        return is_fresh and self.device.is_primary_server and self.device.is_alive(self.now)
+
+    @property
+    def shows_future(self) -> bool:
+        return self.future is not None or self.is_lacking
+
+    @property
+    def future_status(self) -> str:
+        """The Certificate Status of the future certificate, or that there is none."""
+        if self.future is None:
+            return "Certificate missing" if self.is_lacking else ""
+        return "Outdated" if self.lacks else self.future.status(self.now)
+
+    @property
+    def future_options(self) -> list[Option]:
+        return future_options(self)
 
     @property
     def tag(self) -> str:
@@ -90,7 +131,8 @@ class ServerRow:
         lines = [self._since()] if self._since() else []
         if self.update and self.update.state == DeviceState.FAILED and self.update.reason:
             lines.append(self.update.reason)
-        if self.progress and self.progress.problem and self.operation:
+        is_future = self.progress is not None and self.progress.is_by_hand
+        if self.progress and self.progress.problem and self.operation and not is_future:
             lines.append(self.progress.problem)
         return lines
 
@@ -128,20 +170,35 @@ class ServerRow:
     @property
     def future_line(self) -> str:
         """What stands under `Future certificate`: when it replaces the one above, or why not."""
+        if self.progress is not None and self.progress.is_by_hand and self.progress.problem:
+            return self.progress.problem
         if self.future is None:
-            return ""
+            return missing_line(self)
+        if self.lacks:
+            return f"has no {listed(list(self.lacks))}"
         if self.future.state == State.FAILED:
             return self.future.reason
         if self.future.state == State.REQUESTED:
             return self._waiting()
         if self.operation is None:
-            return f"replaces that of {self.device.name}"
+            return self.future.reason or f"replaces that of {self.device.name}"
         return self._coming(self.operation)
 
     def _waiting(self) -> str:
         assert self.future is not None
+        if self.future.csr is None:
+            return self.future.reason or self._asked()
+        operation = self.future.operation
+        if operation is not None and operation.is_to_external:
+            return f"to be signed by the external CA, made {day_text(self.future.created_at)}"
         since = self.now - self.future.created_at
         return f"its key was made {ago_text(since)}" if since > LATE else ""
+
+    def _asked(self) -> str:
+        """Say when a server makes its key that was asked for a fresh one."""
+        if not self.device.is_primary_server:
+            return "it makes its key at its next refresh"
+        return "" if self.device.is_alive(self.now) else "it makes its key when it is back"
 
     def _coming(self, operation: Operation) -> str:
         if operation.state in _CANCELS:
@@ -162,7 +219,7 @@ class ServerRow:
         return short_text(at, now=self.now) if at else ""
 
 
-def server_rows(standing: Standing) -> list[ServerRow]:
+def server_rows(standing: Standing, *, may_manage: bool = False) -> list[ServerRow]:
     """Return a row for each Primary Server and Authentication Satellite, in four queries."""
     devices = Device.objects.filter(zone=standing.zone).active().tls_servers()
     servers = list(devices.select_related("heartbeat", "zone").order_by("kind", "name"))
@@ -181,9 +238,18 @@ def server_rows(standing: Standing) -> list[ServerRow]:
             operation=operation,
             update=updates.get(server.pk),
             progress=progress.get(server.pk),
+            lacks=_lacks(future.get(server.pk), progress.get(server.pk)),
+            may_manage=may_manage,
         )
         for server in servers
     ]
+
+
+def _lacks(future: ServerCertificate | None, progress: ServerProgress | None) -> tuple[str, ...]:
+    is_of_it = future is not None and progress is not None
+    if not is_of_it or future.operation_id != progress.operation_id or progress.activated_at:  # type: ignore[union-attr]
+        return ()
+    return tuple(no_longer_covered(future, progress))  # type: ignore[arg-type]
 
 
 def _certificates(
@@ -192,7 +258,7 @@ def _certificates(
     """Return each server's certificate in use, and the one on its way."""
     shown = Q(state=State.CURRENT) | Q(state__in=COMING_STATES)
     rows = ServerCertificate.objects.filter(shown, device__in=servers)
-    found = list(rows.defer("der", "csr", "intermediates"))
+    found = list(rows.defer("der", "intermediates").select_related("authority", "operation"))
     current = {row.device_id: row for row in found if row.state == State.CURRENT}
     return current, {row.device_id: row for row in found if row.is_coming}
 

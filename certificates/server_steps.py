@@ -11,13 +11,14 @@ from datetime import datetime, timedelta
 from cryptography.hazmat.primitives.serialization import Encoding
 from django.db import transaction
 
+from agent import satellite
 from agent.home import Home, HomeError
-from certificates import home_trust, issuing, links, setup_page, trust, wire
+from certificates import by_hand, home_trust, issuing, links, setup_page, trust, wire
 from certificates.actions import server_certificates
 from certificates.models import Operation, ServerCertificate, ServerProgress
 from certificates.models import server_certificate as certificates
 from certificates.models.server_step import Step
-from pki import csr, keys
+from pki import csr, describe, imports, keys
 from systemupdates import actions as updates
 from systemupdates import replication
 from systemupdates.models import device_update as device_updates
@@ -26,6 +27,8 @@ from zcc.ground import claims, clock
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER = timedelta(seconds=5)
+# How often remint-repo is looked at while somebody may put a certificate there.
+LOOK_EVERY = timedelta(seconds=5)
 
 
 class StepFailed(Exception):
@@ -46,6 +49,8 @@ def due_step(row: ServerProgress) -> Step | None:
         is_released=released,
         is_switched=operation.activated_at is not None,
     )
+    if step is None and row.may_look(operation.state):
+        return Step.LOOK
     return None if step == Step.ARM and go_ahead(operation) is None else step
 
 
@@ -73,24 +78,57 @@ def carry_out(row: ServerProgress, *, home: Home) -> None:
 
 
 def _request(row: ServerProgress, home: Home) -> None:
-    operation, device = row.operation, row.device
-
-    def make() -> bytes:
-        return keys.to_der(keys.generate(operation.key_type))
-
-    key = keys.from_der(home.future_key(str(operation.guid), make))
-    request = csr.build(
-        key,
-        subject_dns=device.dns_name,
-        dns_names=issuing.dns_names(
-            device, include_additional=operation.include_additional_dns_names
-        ),
-        ip_addresses=list(device.addresses),
-    )
+    if row.is_by_hand:
+        home.reserve(str(row.operation.guid))
+        _done(row, requested_at=clock.now())
+        return
+    request = _make_request(row, home)
     now = clock.now()
     with transaction.atomic():
-        server_certificates.request(device, csr=request, operation=operation, now=now)
-        _done(row, requested_at=now)
+        if _done(row, requested_at=now):  # otherwise another request was asked for meanwhile
+            server_certificates.request(row.device, csr=request, operation=row.operation, now=now)
+
+
+def _make_request(row: ServerProgress, home: Home) -> bytes:
+    operation, device, wishes = row.operation, row.device, row.wishes
+
+    def make() -> bytes:
+        return keys.to_der(keys.generate(wishes.key_type))
+
+    number = row.request_number
+    return csr.build(
+        keys.from_der(home.future_key(str(operation.guid), make, request=number)),
+        subject_dns=device.dns_name,
+        fields=wishes.fields,
+        dns_names=issuing.dns_names(device, include_additional=wishes.include_additional_dns_names),
+        ip_addresses=list(device.addresses),
+    )
+
+
+def _look(row: ServerProgress, home: Home) -> None:
+    """Take what was put into remint-repo, or say on the page why it is not taken."""
+    problem, now = "", clock.now()
+    try:
+        pair = satellite.by_hand(home, str(row.operation.guid))
+        if pair is not None:
+            by_hand.take(row, pair.leaf, pair.others, now=now)
+        else:
+            server_certificates.forget_by_hand(row)
+    except (HomeError, ValueError) as error:
+        problem = str(error)
+        server_certificates.forget_by_hand(row)
+    claims.mine(row).update(
+        problem=problem[:400], retry_at=now + LOOK_EVERY, claim_id=None, lease_until=None
+    )
+
+
+def _pair_by_hand(
+    row: ServerProgress, home: Home, certificate: ServerCertificate
+) -> imports.Pair | None:
+    """What lies in remint-repo, if it still is the certificate that was found there."""
+    pair = satellite.by_hand(home, str(row.operation.guid))
+    is_same = pair is not None and describe.fingerprint(pair.leaf) == certificate.sha256
+    return pair if is_same else None
 
 
 def _stage(row: ServerProgress, home: Home) -> None:
@@ -100,18 +138,31 @@ def _stage(row: ServerProgress, home: Home) -> None:
     certificate = _certificate(row)
     if certificate is None or operation.new_ca is None:
         raise StepFailed("The future certificate of this server does not exist yet.")
+    pair = _pair_by_hand(row, home, certificate) if row.is_by_hand else None
+    if row.is_by_hand and pair is None:
+        _look(row, home)  # it was exchanged or taken away
+        return
     home.stage(
         str(operation.guid),
         chain_pem=chain_pem(certificate),
         ca_pem=trust.anchor_pem(operation.new_ca).encode(),
         link_pem=links.carrier(operation),
         bridge_pem=links.bridge(operation),
+        key_der=keys.to_der(pair.key) if pair else None,
     )
     home_trust.follow(device, home=home)
     now = clock.now()
     with transaction.atomic():
         _report(row, device_updates.State.PENDING)
-        _done(row, staged_at=now)
+        if _is_still(certificate):
+            _done(row, staged_at=now)
+        else:
+            claims.release(row)  # a later one has come meanwhile, and is staged next
+
+
+def _is_still(certificate: ServerCertificate) -> bool:
+    rows = ServerCertificate.objects.filter(pk=certificate.pk, sha256=certificate.sha256)
+    return rows.filter(state=certificates.State.FUTURE).exists()
 
 
 def _bring_content(row: ServerProgress, home: Home) -> None:
@@ -212,6 +263,7 @@ def _roll_back(row: ServerProgress, home: Home) -> None:
 
 _STEPS = {
     Step.REQUEST: _request,
+    Step.LOOK: _look,
     Step.STAGE: _stage,
     Step.ARM: _arm,
     Step.ACTIVATE: _activate,
@@ -221,9 +273,10 @@ _STEPS = {
 }
 
 
-def _done(row: ServerProgress, **facts: datetime) -> None:
-    """Note what was done and give the row back; nothing is written once the claim is lost."""
-    claims.mine(row).update(problem="", retry_at=None, claim_id=None, lease_until=None, **facts)
+def _done(row: ServerProgress, **facts: datetime) -> bool:
+    """Note what was done and give the row back; False, and nothing, once the claim is lost."""
+    done = {"problem": "", "retry_at": None, "claim_id": None, "lease_until": None}
+    return bool(claims.mine(row).update(**done, **facts))
 
 
 def _report(row: ServerProgress, state: device_updates.State, *, reason: str = "") -> None:

@@ -15,6 +15,7 @@ from certificates import (
     key_work,
     leftovers,
     linking,
+    renewing,
     sealed_transfer,
     sealing_keys,
     server_steps,
@@ -105,6 +106,22 @@ def issue(*, certificate_id: int) -> None:
     if row is not None:
         with claims.held(row) as hold:
             server_certificates.issue(row, home=here.home(), hold=hold, now=now)
+
+
+@shared_task(ignore_result=True)
+def renew_certificate(*, certificate_id: int) -> None:
+    """On one Primary Server: ask for a fresh certificate, or put it to use."""
+    now = clock.now()
+    rows = renewing.due(now).filter(pk=certificate_id, device=Device.objects.here())
+    row = claims.claim(rows, now=now)
+    if row is not None:
+        renewing.carry_out(row, home=here.home())
+
+
+@shared_task(ignore_result=True)
+def begin_renewals(*, zone_id: int) -> None:
+    """On any server: begin what is due by itself."""
+    renewing.begin_due(Zone.objects.get(pk=zone_id), now=clock.now())
 
 
 @shared_task(ignore_result=True)

@@ -101,8 +101,14 @@ class Timeline:
             what = "the system update" if self.operation.is_to_external else "the new CA"
             makes = f"{self.operation.initiating_server.name} makes {what}"
             return Step("Preparing", "warn" if self._is_stuck else "now", [at, Line(makes)], "gear")
+        return Step("Initiated", "done", [at, Line(self._what_was_made())])
+
+    def _what_was_made(self) -> str:
         made = self.standing.future_certificates
-        return Step("Initiated", "done", [at, Line(f"{count(made, 'new certificate')} created")])
+        if not self.operation.is_to_external:
+            return f"{count(made, 'new certificate')} created"
+        here = f"{count(made, 'certificate')} of {len(self.standing.progress)}"
+        return f"{here} from the external CA"
 
     @property
     def _is_stuck(self) -> bool:

@@ -104,12 +104,18 @@ def _time(read: Callable[[], datetime]) -> datetime | None:
 
 def _alternative_names(certificate: x509.Certificate) -> tuple[str, ...]:
     try:
-        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        return ()
+        return alternative_names(certificate.extensions)
     except Exception:  # as above
         return (UNREADABLE,)
-    return tuple(_general_name(name) for name in extension.value)
+
+
+def alternative_names(extensions: x509.Extensions) -> tuple[str, ...]:
+    """Return the alternative names of a certificate or a request in words; none if it has none."""
+    try:
+        found = extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(_general_name(name) for name in found.value)
 
 
 def _general_name(name: x509.GeneralName) -> str:

@@ -127,6 +127,16 @@ def spki(
     return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
+def spki_of(certificate: x509.Certificate) -> bytes | None:
+    """Return the SubjectPublicKeyInfo of a certificate, None if its key cannot be read."""
+    try:
+        return certificate.public_key().public_bytes(
+            Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+        )
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+
+
 def same_key(
     one: PrivateKey | x509.Certificate | x509.CertificateSigningRequest,
     other: PrivateKey | x509.Certificate | x509.CertificateSigningRequest,

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.db import transaction
 
-from certificates import guard, retirement
+from certificates import guard, lacking, retirement
 from certificates.actions import authorities, retirements
 from certificates.models import LinkCertificate, Operation, ServerCertificate
 from certificates.models import authority as ca_models
@@ -95,13 +95,16 @@ def why_not_armed(operation: Operation, *, now: datetime) -> str | None:
     """
     Return what keeps the operation from being armed, None if nothing does.
 
-    It is a running server without certificate, a go-ahead that could not be signed, or devices that
-    would be lost.
+    It is a server without a certificate that fits, a go-ahead that could not be signed, or devices
+    that would be lost.
     """
     if operation.problem:
         return operation.problem
     alive = Device.objects.filter(zone=operation.zone).active().alive(now)
+    if reason := lacking.why_held(operation):
+        return reason
     behind = operation.servers.filter(device__in=alive, staged_at=None).select_related("device")
+    behind = behind.exclude(pk__in=lacking.lacking(operation).values("pk"))
     if names := ", ".join(sorted(row.device.name for row in behind)):
         return f"The future certificate is not in place on {names}."
     return _who_would_be_lost(operation, now=now)
@@ -148,7 +151,8 @@ def _switch(operation: Operation, *, now: datetime) -> bool:
 def _finish_activation(operation: Operation, *, now: datetime) -> bool:
     """Overlap begins when no running Primary Server shows the old certificate; late ones follow."""
     alive = Device.objects.filter(zone=operation.zone).active().alive(now)
-    if operation.servers.filter(device__in=alive, activated_at=None).exists():
+    waited_for = operation.servers.filter(device__in=alive, activated_at=None)
+    if waited_for.exclude(pk__in=lacking.lacking(operation).values("pk")).exists():
         return False
     if not operation.servers.exclude(activated_at=None).exists():
         return False

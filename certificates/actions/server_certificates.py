@@ -1,17 +1,27 @@
-"""A server's certificate on its way: requested, issued, staged, in use."""
+"""A server's certificate on its way: requested, issued or taken in, staged, in use."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from django.db import transaction
 
 from agent.home import Home
 from certificates import issuing, keys
 from certificates.issuing import HasHold
-from certificates.models import CertificateAuthority, Operation, ServerCertificate
+from certificates.models import (
+    CertificateAuthority,
+    Operation,
+    ServerCertificate,
+    ServerProgress,
+)
 from certificates.models.authority import State as CAState
 from certificates.models.certificate import Certificate
 from certificates.models.server_certificate import State
-from devices.models import Device
+from certificates.wording import listed
+from devices.models import Device, Zone
 from pki import csr as requests
 from zcc.ground import claims
 
@@ -30,7 +40,10 @@ def request(
     coming = ServerCertificate.objects.filter(device=device).coming().first()
     if coming is not None:
         is_same = coming.operation_id == (operation.pk if operation else None)
-        if is_same and _has_same_key(bytes(coming.csr or b""), csr):
+        if is_same and coming.csr is None and not coming.sha256:
+            ServerCertificate.objects.filter(pk=coming.pk).update(csr=csr)
+            return coming
+        if is_same and coming.csr and _has_same_key(bytes(coming.csr), csr):
             return coming
         ServerCertificate.objects.filter(pk=coming.pk).move(
             to=State.CANCELLED, claim_id=None, lease_until=None
@@ -86,8 +99,88 @@ def issue(row: ServerCertificate, *, home: Home, hold: HasHold, now: datetime) -
         authority=authority,
         reason="",
         retry_at=None,
+        available_at=now,
         **Certificate.columns(certificate),
     )
+
+
+@transaction.atomic
+def take_imported(
+    row: ServerCertificate,
+    leaf: x509.Certificate,
+    between: Sequence[x509.Certificate],
+    *,
+    authority: CertificateAuthority,
+    now: datetime,
+) -> bool:
+    """
+    Keep a judged certificate for the request `row`; False if the row has changed meanwhile.
+
+    One that was imported before for the same request gives way, and is staged anew.
+    """
+    facts = _imported(leaf, between, authority=authority, now=now)
+    unchanged = ServerCertificate.objects.filter(pk=row.pk, state=row.state, sha256=row.sha256)
+    if row.state == State.FUTURE:
+        changed = unchanged.update(**facts)
+    else:
+        changed = unchanged.move(to=State.FUTURE, claim_id=None, lease_until=None, **facts)
+    if changed:
+        _stage_anew(row.operation, row.device)
+    return bool(changed)
+
+
+@transaction.atomic
+def take_by_hand(
+    progress: ServerProgress,
+    leaf: x509.Certificate,
+    between: Sequence[x509.Certificate],
+    *,
+    authority: CertificateAuthority,
+    now: datetime,
+) -> None:
+    """Keep a judged certificate that was found in the server's remint-repo; twice is once."""
+    facts = _imported(leaf, between, authority=authority, now=now)
+    coming = ServerCertificate.objects.filter(device=progress.device).coming()
+    known = coming.filter(operation=progress.operation, sha256=facts["sha256"])
+    if known.exists():
+        return
+    coming.move(to=State.CANCELLED, claim_id=None, lease_until=None)
+    ServerCertificate.objects.create(
+        device=progress.device,
+        operation=progress.operation,
+        state=State.FUTURE,
+        created_at=now,
+        **facts,
+    )
+    _stage_anew(progress.operation, progress.device)
+
+
+def forget_by_hand(progress: ServerProgress) -> None:
+    """What was found in remint-repo is no longer there, or no longer good; unless it is staged."""
+    if not progress.staged_at:
+        rows = ServerCertificate.objects.filter(device=progress.device).coming()
+        rows.filter(operation=progress.operation).move(to=State.CANCELLED)
+
+
+def _imported(
+    leaf: x509.Certificate,
+    between: Sequence[x509.Certificate],
+    *,
+    authority: CertificateAuthority,
+    now: datetime,
+) -> dict[str, object]:
+    return {
+        "authority": authority,
+        "intermediates": "".join(one.public_bytes(Encoding.PEM).decode() for one in between),
+        "reason": "",
+        "available_at": now,
+        **Certificate.columns(leaf),
+    }
+
+
+def _stage_anew(operation: Operation | None, device: Device) -> None:
+    rows = ServerProgress.objects.filter(operation=operation, device=device)
+    rows.filter(armed_at=None, activated_at=None).update(staged_at=None, retry_at=None)
 
 
 def _move(row: ServerCertificate, to: State, **facts: object) -> None:
@@ -97,6 +190,44 @@ def _move(row: ServerCertificate, to: State, **facts: object) -> None:
         mine.update(claim_id=None, lease_until=None, **facts)
     else:
         mine.move(to=to, claim_id=None, lease_until=None, **facts)
+
+
+class Refused(Exception):
+    """This cannot be done; the message says why and what to do, and is for the user."""
+
+
+@transaction.atomic
+def remint(devices: Sequence[Device], *, by: Any, now: datetime) -> None:
+    """
+    Begin to give each of these servers a fresh certificate of the active internal CA.
+
+    Raises Refused, and nothing has changed, when that is not possible for one of them.
+    """
+    if not devices:
+        raise Refused("Select at least one server.")
+    if reason := why_not_reminted(devices[0].zone, now=now):
+        raise Refused(reason)
+    coming = ServerCertificate.objects.coming().filter(device__in=devices)
+    if busy := [row.device.name for row in coming.select_related("device")]:
+        raise Refused(f"{listed(busy)} is getting a new certificate already. Wait for that one.")
+    for device in devices:
+        ServerCertificate.objects.create(device=device, asked_by=by, created_at=now)
+
+
+def why_not_reminted(zone: Zone, *, now: datetime) -> str:
+    """Return why no server of the zone gets a fresh certificate now, nothing if they can."""
+    operation = Operation.objects.filter(zone=zone).open().first()
+    if operation is not None:
+        return (
+            f"{operation.get_kind_display()} is in progress, and brings every server a new "
+            "certificate. Cancel it first, or wait until it is activated."
+        )
+    active = CertificateAuthority.objects.filter(zone=zone, state=CAState.ACTIVE).first()
+    if active is None or not active.is_internal:
+        return "The active CA is external. Use Change CA to renew what it has signed."
+    if active.is_expired(now):
+        return "The active CA has expired. It can sign nothing any more: replace it first."
+    return ""
 
 
 @transaction.atomic

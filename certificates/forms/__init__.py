@@ -4,7 +4,7 @@ from certificates.forms.activation_time import ActivationTimeForm
 from certificates.forms.change_ca import (
     ChangeActivationForm,
     ChangeAuthorityForm,
-    GenerateCSRForm,
+    ChangeCSRForm,
 )
 from certificates.forms.decisions import PostponeForm, RetireOldCAForm, RollBackForm, SignOffForm
 from certificates.forms.key_requests import (
@@ -16,19 +16,27 @@ from certificates.forms.key_requests import (
 from certificates.forms.passwords import PasswordForm, PlainForm, ReasonForm
 from certificates.forms.remint_ca import RemintCAForm
 from certificates.forms.retirements import RetireByItselfForm, RetireRolledBackCAForm
+from certificates.forms.server_certificates import (
+    GenerateCSRForm,
+    ImportCertificateForm,
+    RemintServerCertificateForm,
+)
 
 __all__ = [
     "ActivationTimeForm",
     "BackupCAForm",
     "ChangeActivationForm",
     "ChangeAuthorityForm",
+    "ChangeCSRForm",
     "GenerateCSRForm",
+    "ImportCertificateForm",
     "MoveCARoleForm",
     "PasswordForm",
     "PlainForm",
     "PostponeForm",
     "ReasonForm",
     "RemintCAForm",
+    "RemintServerCertificateForm",
     "RestoreCAForm",
     "RetireByItselfForm",
     "RetireOldCAForm",

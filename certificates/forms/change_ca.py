@@ -124,7 +124,7 @@ def _named(server: Device, ca: CertificateAuthority) -> str:
     return f"{server.name} (CA server today)" if ca.is_role_of(server) else server.name
 
 
-class GenerateCSRForm(forms.Form):
+class ChangeCSRForm(forms.Form):
     """Step `Generate CSR`: who makes the requests of the servers, and what their subject says."""
 
     csr_mode = forms.ChoiceField(

@@ -283,10 +283,6 @@ class Operation(Claimable):
         """End the overlap after so many quiet days, or with None only by hand."""
         self._stay(in_=(State.OVERLAP,), by=by, at=at, note=note, retire_after=after)
 
-    def note(self, text: str, *, by: Any, at: datetime) -> None:
-        """Write into the history what has happened after its end."""
-        self.events.create(state=self.state, by=by, at=at, note=text[:600])
-
     def start_cancel(self, *, by: Any, at: datetime) -> None:
         if not self.can_cancel(at):
             raise IllegalTransition(f"{self} can no longer be cancelled")
@@ -301,6 +297,10 @@ class Operation(Claimable):
     def postpone(self, *, to: datetime, by: Any, at: datetime, note: str) -> None:
         """Move the activation; a hold ends with it."""
         self._stay(in_=CANCELLABLE_STATES, by=by, at=at, note=note, activate_at=to, held_reason="")
+
+    def note(self, text: str, *, by: Any, at: datetime) -> None:
+        """Record something that changes nothing of the operation itself."""
+        self.events.create(state=self.state, by=by, at=at, note=text[:600])
 
     def note_sign_off(self, *, by: Any, at: datetime, note: str) -> None:
         self._stay(in_=CANCELLABLE_STATES, by=by, at=at, note=note)

@@ -6,13 +6,15 @@ The TLS certificate of a Primary Server or Authentication Satellite, now and nex
         v   |      v
        FAILED   CANCELLED            (REQUESTED and FAILED too)
 
-REQUESTED has the server's request and no certificate yet. At most one row a server is CURRENT, and
-at most one is on its way (REQUESTED, FAILED or FUTURE).
+REQUESTED has the server's request and no certificate yet; without a request the server is asked
+for one. A FUTURE certificate of an external CA was imported, or found in remint-repo. At most one
+row a server is CURRENT, and at most one is on its way (REQUESTED, FAILED or FUTURE).
 """
 
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
@@ -53,7 +55,8 @@ class ServerCertificateQuerySet(models.QuerySet["ServerCertificate"]):
     def to_be_issued(self, now: datetime) -> "ServerCertificateQuerySet":
         free = Q(lease_until=None) | Q(lease_until__lt=now)
         due = Q(retry_at=None) | Q(retry_at__lte=now)
-        return self.filter(free, due, state__in=[State.REQUESTED, State.FAILED])
+        waiting = self.filter(state__in=[State.REQUESTED, State.FAILED], csr__isnull=False)
+        return waiting.filter(free, due)
 
     def move(self, *, to: State, **facts: Any) -> int:
         """Move every row that may; return how many did. The only writer of `state`."""
@@ -76,6 +79,12 @@ class ServerCertificate(Certificate, Claimable):
     reason = models.CharField(max_length=400, blank=True)
     retry_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField()
+    # Who asked for it outside an operation; nobody: the software, because it was time.
+    asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+"
+    )
+    # When it came: issued, imported or found.
+    available_at = models.DateTimeField(null=True)
     activated_at = models.DateTimeField(null=True)
 
     objects = ServerCertificateQuerySet.as_manager()
@@ -103,4 +112,8 @@ class ServerCertificate(Certificate, Claimable):
         """The Certificate Status of the manual."""
         if self.state == State.CURRENT and self.expires_at and self.expires_at <= now:
             return "Expired"
+        if self.state == State.FUTURE and self.authority and not self.authority.is_internal:
+            return "Certificate imported"
+        if self.state == State.REQUESTED and self.csr is None:
+            return "Being made"
         return str(self.get_state_display())

@@ -6,12 +6,13 @@ seen to be so, and `next_step` compares them with where the operation stands. So
 repeated, a server may be away for a week, and a worker may die between any two lines.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import models
 from django.db.models import Q
 
-from certificates.models.operation import Operation
+from certificates.models.operation import CANCELLABLE_STATES, CsrMode, Operation
 from certificates.models.operation import State as OperationState
 from devices.models import Device
 from zcc.ground.claims import Claimable
@@ -19,12 +20,22 @@ from zcc.ground.claims import Claimable
 
 class Step(models.TextChoices):
     REQUEST = "request", "make a key and ask for the certificate"
+    LOOK = "look", "look what was put into remint-repo"
     STAGE = "stage", "put the new certificate into remint-repo"
     ARM = "arm", "keep the go-ahead"
     ACTIVATE = "activate", "put the new certificate to use"
     RETIRE = "retire", "stop sending the link"
     CLEAN = "clean", "remove what the cancelled operation left"
     ROLL_BACK = "roll_back", "put the old certificate back to use"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CsrWishes:
+    """What a request for an external CA is to say; `fields` are those of pki.csr.FIELDS."""
+
+    fields: dict[str, str]
+    key_type: str
+    include_additional_dns_names: bool
 
 
 # Nothing is made for these any more; a cancel that failed is still cleaned up after.
@@ -53,6 +64,9 @@ class ServerProgress(Claimable):
     retired_at = models.DateTimeField(null=True)
     cleaned_at = models.DateTimeField(null=True)
     rolled_back_at = models.DateTimeField(null=True)
+    # How often Generate CSR asked for another key, and what was wished for then: see CsrWishes.
+    request_number = models.PositiveSmallIntegerField(default=0)
+    csr_wishes = models.JSONField(default=dict)
     problem = models.CharField(max_length=400, blank=True)
     retry_at = models.DateTimeField(null=True)
 
@@ -67,6 +81,28 @@ class ServerProgress(Claimable):
 
     def __str__(self) -> str:
         return f"#{self.pk} {self.device_id} in {self.operation_id}"
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether an administrator puts certificate and key into this server's remint-repo."""
+        return self.operation.csr_mode == CsrMode.MANUAL and not self.request_number
+
+    @property
+    def wishes(self) -> "CsrWishes":
+        """What the server's request is to say: the operation's wishes, or newer ones of its own."""
+        operation = self.operation
+        known = {
+            "fields": operation.csr_subject,
+            "key_type": operation.key_type,
+            "include_additional_dns_names": operation.include_additional_dns_names,
+        }
+        return CsrWishes(**{**known, **self.csr_wishes})
+
+    def may_look(self, state: str) -> bool:
+        """Whether remint-repo is watched: until it is armed, or a late server has what it needs."""
+        if not self.is_by_hand or not self.requested_at or self.armed_at or self.activated_at:
+            return False
+        return state in CANCELLABLE_STATES or not self.staged_at
 
     def next_step(
         self, state: str, *, is_issued: bool, is_released: bool, is_switched: bool

@@ -16,10 +16,19 @@ from certificates.views.key_dialogs import (
 )
 from certificates.views.operation_dialogs import assign_now, cancel_operation, clear_failure
 from certificates.views.pages import ca_pane, device, index, operation, operations, servers_pane
+from certificates.views.refresh_needed import refresh_needed
 from certificates.views.retirement_dialogs import (
     authorities,
     retire_by_itself,
     retire_rolled_back_ca,
+)
+from certificates.views.server_dialogs import (
+    download_csr,
+    download_csrs,
+    generate_csr,
+    import_certificate,
+    reissue_certificate,
+    remint_server_certificate,
 )
 
 __all__ = [
@@ -35,8 +44,12 @@ __all__ = [
     "discard_change_ca",
     "download_backup",
     "download_certificate",
+    "download_csr",
+    "download_csrs",
     "download_evidence_pack",
     "evidence_pack",
+    "generate_csr",
+    "import_certificate",
     "index",
     "key_request",
     "move_ca_role",
@@ -44,8 +57,11 @@ __all__ = [
     "operations",
     "postpone",
     "postpone_time",
+    "refresh_needed",
+    "reissue_certificate",
     "remint_ca",
     "remint_ca_time",
+    "remint_server_certificate",
     "restore_ca",
     "retire_by_itself",
     "retire_old_ca",

@@ -18,9 +18,11 @@ from certificates.history import History, StandingOf
 from certificates.live import Part
 from certificates.models import EvidencePack, Operation
 from certificates.operation_message import message
+from certificates.server_actions import server_actions
 from certificates.server_rows import ServerRow, server_rows
 from certificates.standing import Standing
 from certificates.timeline import Timeline
+from certificates.todo import todo
 from devices.models import Device, Zone
 from zcc.ground import access, clock, paging
 
@@ -35,7 +37,7 @@ def index(request: HttpRequest) -> HttpResponse:
     context: dict[str, object] = {"section": "certificates", "now": now, "zone": zone}
     if zone is not None:
         standing = Standing(zone, now=now)
-        rows = server_rows(standing)
+        rows = _rows(request, standing)
         context["ca_pane"] = live.render(request, _ca_part(request, standing, rows))
         context["servers_pane"] = live.render(request, _servers_part(request, standing, rows))
     return render(request, "certificates/index.html", context)
@@ -45,14 +47,18 @@ def index(request: HttpRequest) -> HttpResponse:
 def ca_pane(request: HttpRequest) -> HttpResponse:
     """Answer with the three answers and the pane `Zone Certificate Authority`, if they are new."""
     standing = Standing(get_object_or_404(Zone), now=clock.now())
-    return live.answer(request, _ca_part(request, standing, server_rows(standing)))
+    return live.answer(request, _ca_part(request, standing, _rows(request, standing)))
 
 
 @require_safe
 def servers_pane(request: HttpRequest) -> HttpResponse:
     """Answer with the pane `ZENworks Server SSL Certificates`, if it is new."""
     standing = Standing(get_object_or_404(Zone), now=clock.now())
-    return live.answer(request, _servers_part(request, standing, server_rows(standing)))
+    return live.answer(request, _servers_part(request, standing, _rows(request, standing)))
+
+
+def _rows(request: HttpRequest, standing: Standing) -> list[ServerRow]:
+    return server_rows(standing, may_manage=access.has(request.user, "manage_certificates"))
 
 
 def _ca_part(request: HttpRequest, standing: Standing, rows: list[ServerRow]) -> Part:
@@ -73,6 +79,7 @@ def _ca_part(request: HttpRequest, standing: Standing, rows: list[ServerRow]) ->
         "message": message(standing) if standing.operation else None,
         "updater": updater_tool.shown(standing.operation) if standing.operation else None,
         "steps": Timeline(standing).steps() if standing.operation else [],
+        "todo": todo(standing),
         "may_manage": may_manage,
         "no_right": NO_RIGHT,
     }
@@ -96,12 +103,18 @@ def outlook(operation: Operation | None, *, now: datetime) -> forecast_view.Outl
 def _servers_part(request: HttpRequest, standing: Standing, rows: list[ServerRow]) -> Part:
     shows_all = request.GET.get("columns") == ALL_COLUMNS
     query = {"columns": ALL_COLUMNS} if shows_all else {}
+    renews = any(row.is_being_renewed for row in rows)
     return Part(
         id="servers-pane",
         url=_address("certificates:servers_pane", query),
         template="certificates/_servers_pane.html",
-        context={"rows": rows, "now": standing.now, "shows_all": shows_all},
-        seconds=live.QUICK if standing.is_moving else live.SLOW,
+        context={
+            "rows": rows,
+            "now": standing.now,
+            "shows_all": shows_all,
+            "actions": server_actions(standing.zone, request.user, now=standing.now),
+        },
+        seconds=live.QUICK if standing.is_moving or renews else live.SLOW,
     )
 
 

@@ -51,6 +51,8 @@ METHODS = {
     "clean": lambda home, zone: home.clean(zone.operation),
     "arm": lambda home, zone: home.arm(zone.operation, zone.envelope(epoch=2)),
     "future_key": lambda home, zone: home.future_key("another", lambda: b"key"),
+    "newer_key": lambda home, zone: home.future_key(zone.operation, lambda: b"key", request=1),
+    "reserve": lambda home, zone: home.reserve("another"),
     "set_anchors": lambda home, zone: home.set_anchors([zone.old.pem, zone.new.pem]),
     "retire": lambda home, zone: home.retire(),
     "roll_back": lambda home, zone: home.roll_back(zone.operation, link_pem=zone.bridge),

@@ -49,7 +49,7 @@ def upload(data, name="chain.pem"):
 
 
 @pytest.fixture
-def external(internal, acme):
+def to_external(internal, acme):
     return internal | {"change_to": "external", "root": upload(acme.chain)}
 
 

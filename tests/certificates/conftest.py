@@ -11,14 +11,15 @@ from tests.certificates.changing_ca import (
     activate_at,
     csr,
     dialog,
-    external,
     internal,
     last,
+    to_external,
     when,
 )
+from tests.certificates.external_operation import External
 from zcc.ground import clock
 
-__all__ = ["acme", "activate_at", "csr", "dialog", "external", "internal", "last", "when"]
+__all__ = ["acme", "activate_at", "csr", "dialog", "internal", "last", "to_external", "when"]
 
 
 @pytest.fixture
@@ -84,3 +85,14 @@ def make_operation(ca, alice, now):
         return operation
 
     return make
+
+
+@pytest.fixture
+def make_external(ca, alice, now):
+    """Begin a change to an external CA; every server has made its request."""
+    return lambda **columns: External(ca, alice, now, **columns)
+
+
+@pytest.fixture
+def external(make_external):
+    return make_external()

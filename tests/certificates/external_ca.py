@@ -47,16 +47,16 @@ class ExternalCA:
     def intermediates(self):
         return self.intermediate.public_bytes(Encoding.PEM).decode()
 
-    def sign_server(self, csr, *, by="issuing", extensions=LEAF + BY_KEY, days=300):
-        """Sign a server's request, with the names that stand in it."""
+    def sign_server(self, csr, *, by="issuing", extensions=LEAF + BY_KEY, days=300, names="copy"):
+        """Sign a server's request, with the names that stand in it, or `none` of them."""
         (self.folder / "server.der").write_bytes(csr)
         self.run("req", "-inform", "DER", "-in", "server.der", "-out", "server.csr")
-        return self.sign(by, "server.csr", extensions, days=days)
+        return self.sign(by, "server.csr", extensions, days=days, names=names)
 
-    def sign(self, by, csr, extensions, *, days, digest="-sha256"):
+    def sign(self, by, csr, extensions, *, days, digest="-sha256", names="copy"):
         (self.folder / "extensions").write_text(extensions)
         self.run("x509", "-req", "-in", csr, "-CA", f"{by}.pem", "-CAkey", f"{by}.key",
-                 "-CAcreateserial", "-days", str(days), digest, "-copy_extensions", "copy",
+                 "-CAcreateserial", "-days", str(days), digest, "-copy_extensions", names,
                  "-extfile", "extensions", "-out", "signed.pem")  # fmt: skip
         return self.read("signed.pem")
 

@@ -28,8 +28,8 @@ def test_change_to_an_internal_ca_on_another_server(
     assert not ChangeCADraft.objects.exists()
 
 
-def test_change_to_an_external_ca(dialog, ca, alice, external, csr, last, acme):
-    assert current_step(dialog(external)) == "csr"
+def test_change_to_an_external_ca(dialog, ca, alice, to_external, csr, last, acme):
+    assert current_step(dialog(to_external)) == "csr"
     assert current_step(dialog(csr)) == "activation"
     assert_is_closed(dialog(last, without_certificate="go_on"))
 
@@ -54,8 +54,8 @@ def test_message_says_that_it_has_been_initiated(client, dialog, internal, last)
     assert "The Change CA operation has been initiated." in client.get("/certificates/").text
 
 
-def test_csrs_made_by_hand_need_no_subject(dialog, external, csr, last):
-    dialog(external)
+def test_csrs_made_by_hand_need_no_subject(dialog, to_external, csr, last):
+    dialog(to_external)
     dialog(csr, csr_mode="manual", country="Norway", organization="x" * 99)
     assert_is_closed(dialog(last))
 
@@ -90,7 +90,7 @@ def test_satellite_and_retired_server_are_not_offered(client, dialog, servers, i
     assert "ps1 (CA server today)" in client.get(URL).text
 
 
-def test_bad_root_gets_a_sentence_and_the_name_of_what_is_missing(dialog, external, acme):
+def test_bad_root_gets_a_sentence_and_the_name_of_what_is_missing(dialog, to_external, acme):
     alone = acme.intermediate.public_bytes(Encoding.DER)
     for data, sentence in [
         (alone, 'the issuer "CN=Acme Root CA, O=Acme" is missing'),
@@ -98,9 +98,9 @@ def test_bad_root_gets_a_sentence_and_the_name_of_what_is_missing(dialog, extern
         (b"hello", "The file holds no certificate"),
         (bytes(1024 * 1024 + 1), "The file is larger than 1 MiB."),
     ]:
-        response = dialog(external, root=upload(data))
+        response = dialog(to_external, root=upload(data))
         assert_is_refused(response, sentence.replace('"', "&quot;"))
-    assert_is_refused(dialog(external, root=""), "Choose the file with the trusted root")
+    assert_is_refused(dialog(to_external, root=""), "Choose the file with the trusted root")
     assert not ChangeCADraft.objects.exists()
 
 
@@ -116,8 +116,8 @@ def test_bad_root_gets_a_sentence_and_the_name_of_what_is_missing(dialog, extern
         ("key_type", "dsa", "dsa"),
     ],
 )
-def test_bad_csr_step_gets_a_sentence(dialog, external, csr, field, value, sentence):
-    dialog(external)
+def test_bad_csr_step_gets_a_sentence(dialog, to_external, csr, field, value, sentence):
+    dialog(to_external)
 
     assert_is_refused(dialog(csr | {field: value}), sentence)
     assert not Operation.objects.exists()
@@ -137,9 +137,9 @@ def test_bad_csr_step_gets_a_sentence(dialog, external, csr, field, value, sente
         ("password", "", "Enter your password."),
     ],
 )
-def test_bad_activation_gets_a_sentence(dialog, external, csr, last, field, value, sentence):
+def test_bad_activation_gets_a_sentence(dialog, to_external, csr, last, field, value, sentence):
     CertificateAuthority.objects.update(expires_at=timezone.now() + timedelta(days=10_000))
-    dialog(external)
+    dialog(to_external)
     dialog(csr)
 
     assert_is_refused(dialog(last | {field: value}), sentence)
@@ -204,8 +204,8 @@ def test_dialog_shows_its_fields(client, dialog):
     assert 'value="DEMO-ZONE"' in text
 
 
-def test_csr_step_shows_its_fields(dialog, external):
-    text = dialog(external).text
+def test_csr_step_shows_its_fields(dialog, to_external):
+    text = dialog(to_external).text
 
     for label in (
         "I will generate a CSR for each server manually",

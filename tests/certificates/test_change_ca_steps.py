@@ -16,13 +16,13 @@ from tests.certificates.dialogs import assert_is_closed, assert_is_refused
 DISCARD = f"{URL}discard/"
 
 
-def test_what_stands_under_the_other_choice_does_not_count(dialog, external, internal, last):
-    assert current_step(dialog(external, years="0", server="", common_name="")) == "csr"
+def test_what_stands_under_the_other_choice_does_not_count(dialog, to_external, internal, last):
+    assert current_step(dialog(to_external, years="0", server="", common_name="")) == "csr"
     assert current_step(dialog(internal, root=upload(b"hello"))) == "activation"
 
 
-def test_back_keeps_what_was_typed_right_or_wrong_but_no_password(dialog, external, csr, last):
-    dialog(external)
+def test_back_keeps_what_was_typed_right_or_wrong_but_no_password(dialog, to_external, csr, last):
+    dialog(to_external)
     dialog(csr)
     before = dialog(last, go="back", activation_date="", policy="strict")
     assert current_step(before) == "csr"
@@ -32,24 +32,26 @@ def test_back_keeps_what_was_typed_right_or_wrong_but_no_password(dialog, extern
     draft = ChangeCADraft.objects.get()
     assert draft.answers["activation"]["policy"] == "strict"
     assert PASSWORD not in str(draft.answers)
-    again = dialog(external, root="")  # the file is known
+    again = dialog(to_external, root="")  # the file is known
     assert current_step(again) == "csr"
     assert 'value="Norway"' in again.text
 
 
-def test_file_that_was_just_chosen_is_shown(dialog, external, acme):
-    response = dialog(external, go="read", confirmed="", years="x")
+def test_file_that_was_just_chosen_is_shown(dialog, to_external, acme):
+    response = dialog(to_external, go="read", confirmed="", years="x")
 
     assert current_step(response) == "authority"
     fingerprint = describe.describe(acme.root).sha256
     for text in ("Read from chain.pem", "Acme Issuing CA", "Acme Root CA", fingerprint):
         assert text in response.text
     assert "The chain has an intermediate." in response.text
-    assert_is_refused(dialog(external, go="read", root=upload(b"x")), "holds no certificate")
+    assert_is_refused(dialog(to_external, go="read", root=upload(b"x")), "holds no certificate")
 
 
-def test_what_will_be_trusted_and_vouched_for_is_shown_before_finish(dialog, external, csr, acme):
-    dialog(external)
+def test_what_will_be_trusted_and_vouched_for_is_shown(
+    dialog, to_external, csr, acme
+):
+    dialog(to_external)
 
     text = dialog(csr).text
 
@@ -75,15 +77,15 @@ def test_where_no_link_is_possible_the_rescue_port_is_named(dialog, ca, internal
     assert "The key that signs what devices are told moves from ps1 to ps2" in text
 
 
-def test_same_root_is_said(dialog, ca, external, csr):
+def test_same_root_is_said(dialog, ca, to_external, csr):
     CertificateAuthority.objects.update(kind="external")
-    dialog(external, root=upload(ca.x509().public_bytes(Encoding.PEM)))
+    dialog(to_external, root=upload(ca.x509().public_bytes(Encoding.PEM)))
 
     assert "Only the servers&#x27; certificates change." in dialog(csr).text
 
 
-def test_closing_leaves_no_trace(client, dialog, external):
-    dialog(external)
+def test_closing_leaves_no_trace(client, dialog, to_external):
+    dialog(to_external)
     draft = ChangeCADraft.objects.get()
 
     assert client.post(DISCARD, {"draft": draft.guid}).status_code == 204
@@ -99,8 +101,8 @@ def test_looking_at_it_leaves_no_trace(client, dialog):
     assert not ChangeCADraft.objects.exists()
 
 
-def test_draft_of_somebody_else_is_not_shown(client, dialog, external):
-    dialog(external)
+def test_draft_of_somebody_else_is_not_shown(client, dialog, to_external):
+    dialog(to_external)
     draft = ChangeCADraft.objects.get()
     client.force_login(make_person("carol", "manage_certificates"))
 
@@ -136,8 +138,8 @@ def test_server_that_was_retired_meanwhile_leads_back_to_its_step(dialog, intern
     assert 'name="step" value="authority"' in response.text
 
 
-def test_chosen_time_is_judged_by_the_new_root(client, dialog, external):
-    dialog(external)
+def test_chosen_time_is_judged_by_the_new_root(client, dialog, to_external):
+    dialog(to_external)
     CertificateAuthority.objects.update(expires_at=timezone.now() + timedelta(days=10_000))
     draft = ChangeCADraft.objects.get()
     asked = {"draft": draft.guid, "activation_date": "2040-01-01", "activation_time": "02:00"}

@@ -59,6 +59,7 @@ WORDS = {
     "Expires soon": ("warn", "clock-history"),
     "At risk": ("warn", "exclamation-triangle-fill"),
     "Late server": ("warn", "clock-history"),
+    "Certificate missing": ("warn", "exclamation-triangle-fill"),
     "Outdated": ("warn", "clock-history"),
     "Held": ("warn", "pause-circle-fill"),
     "Update Failed": ("bad", "x-octagon-fill"),

@@ -1,0 +1,52 @@
+"""
+Servers that lack what they need for the activation, and what becomes of the activation then.
+
+With an external CA that is decided beforehand: hold it, or go on without them. They stay on their
+old certificate then, are shown, and switch when their certificate has come.
+"""
+
+from django.db.models import QuerySet
+
+from certificates.models import Operation, ServerProgress
+from certificates.models.operation import WithoutCertificate
+from certificates.models.server_certificate import State
+from certificates.outdated import outdated_servers
+from certificates.wording import listed
+from devices.models import Device, Kind
+
+_HELD = [State.FUTURE, State.CURRENT]
+
+
+def lacking(operation: Operation) -> QuerySet[ServerProgress]:
+    """Return the servers, by name, that have no certificate of an external CA in the operation."""
+    if not operation.is_to_external:
+        return operation.servers.none()
+    have = operation.server_certificates.filter(state__in=_HELD)
+    rows = operation.servers.filter(device__retired_at=None, activated_at=None)
+    rows = rows.exclude(device__in=have.values("device"))
+    return rows.select_related("device", "operation").order_by("device__name")
+
+
+def why_held(operation: Operation) -> str | None:
+    """Return why certificates that are missing or outdated hold the activation, None if none."""
+    missing = [row.device for row in lacking(operation)]
+    if missing and _holds(operation, missing):
+        verb = "has" if len(missing) == 1 else "have"
+        return f"{_names(missing)} {verb} no future certificate. Import it, or put it in place."
+    if outdated := outdated_servers(operation):
+        whose = "its names have" if len(outdated) == 1 else "their names have"
+        return f"The future certificate of {_names(outdated)} is outdated: {whose} changed."
+    return None
+
+
+def _holds(operation: Operation, missing: list[Device]) -> bool:
+    """Whether they are waited for: as decided, and always if no Primary Server could switch."""
+    if operation.without_certificate == WithoutCertificate.HOLD:
+        return True
+    primaries = operation.servers.filter(device__kind=Kind.PRIMARY_SERVER, device__retired_at=None)
+    without = [server for server in missing if server.is_primary_server]
+    return len(without) == primaries.count()
+
+
+def _names(servers: list[Device]) -> str:
+    return listed([server.name for server in servers], most=6)
