@@ -48,9 +48,7 @@ def test_file_that_was_just_chosen_is_shown(dialog, to_external, acme):
     assert_is_refused(dialog(to_external, go="read", root=upload(b"x")), "holds no certificate")
 
 
-def test_what_will_be_trusted_and_vouched_for_is_shown(
-    dialog, to_external, csr, acme
-):
+def test_what_will_be_trusted_and_vouched_for_is_shown(dialog, to_external, csr, acme):
     dialog(to_external)
 
     text = dialog(csr).text
