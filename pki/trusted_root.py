@@ -63,9 +63,10 @@ def _refuse_weak_signatures(given: Sequence[x509.Certificate]) -> None:
     for one in given:
         weak = one.signature_hash_algorithm
         if isinstance(weak, MD5) or (isinstance(weak, SHA1) and one.issuer != one.subject):
+            name = names.display(one.subject) or "The certificate"
             raise ValueError(
-                f"{names.display(one.subject)} is signed with {weak.name.upper()}, which can be "
-                "forged. Ask its owner for a newer certificate."
+                f"{name} is signed with {weak.name.upper()}, which can be forged. Ask its owner "
+                "for a newer certificate."
             )
 
 
