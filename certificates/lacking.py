@@ -8,7 +8,7 @@ old certificate then, are shown, and switch when their certificate has come.
 from django.db.models import QuerySet
 
 from certificates.models import Operation, ServerProgress
-from certificates.models.operation import WithoutCertificate
+from certificates.models.operation import CsrMode, WithoutCertificate
 from certificates.models.server_certificate import State
 from certificates.outdated import outdated_servers
 from certificates.wording import listed
@@ -31,8 +31,9 @@ def why_held(operation: Operation) -> str | None:
     """Return why certificates that are missing or outdated hold the activation, None if none."""
     missing = [row.device for row in lacking(operation)]
     if missing and _holds(operation, missing):
-        verb = "has" if len(missing) == 1 else "have"
-        return f"{_names(missing)} {verb} no future certificate. Import it, or put it in place."
+        verb, it = ("has", "it") if len(missing) == 1 else ("have", "them")
+        what = f"Put {it} in place" if operation.csr_mode == CsrMode.MANUAL else f"Import {it}"
+        return f"{_names(missing)} {verb} no future certificate. {what}."
     if outdated := outdated_servers(operation):
         whose = "its names have" if len(outdated) == 1 else "their names have"
         return f"The future certificate of {_names(outdated)} is outdated: {whose} changed."

@@ -44,9 +44,7 @@ def _of_external(row: ServerRow) -> list[Option]:
         url = reverse("certificates:download_csr", args=[row.device.pk])
         found.append(_option("csr", "Download CSR", url, row, is_file=True))
         if row.may_manage:
-            found.append(
-                _option("import", "Import Certificate", _for("import_certificate", row), row)
-            )
+            found.append(_option("import", "Import", _for("import_certificate", row), row))
     if row.lacks and row.may_manage and not (row.progress and row.progress.is_by_hand):
         found.append(_option("generate", "Generate CSR", _for("generate_csr", row), row))
     return found
@@ -57,7 +55,8 @@ def _for(name: str, row: ServerRow) -> str:
 
 
 def _option(id: str, text: str, url: str, row: ServerRow, *, is_file: bool = False) -> Option:
-    return Option(f"{id}-{row.device.pk}", text, url, f"{text} of {row.device.name}", is_file)
+    what = "Import Certificate" if text == "Import" else text
+    return Option(f"{id}-{row.device.pk}", text, url, f"{what} of {row.device.name}", is_file)
 
 
 def missing_line(row: ServerRow) -> str:
