@@ -94,8 +94,8 @@ def test_closing_leaves_no_trace(client, dialog, to_external):
     assert_is_refused(dialog({"step": "csr", "draft": str(draft.guid)}), "This dialog was closed")
 
 
-def test_draft_that_was_left_alone_for_a_day_is_forgotten(dialog, external, ca, now):
-    dialog(external)
+def test_draft_that_was_left_alone_for_a_day_is_forgotten(dialog, to_external, ca, now):
+    dialog(to_external)
 
     assert change_ca.forget_drafts(ca.zone, now=now + timedelta(hours=23)) == 0
     assert change_ca.forget_drafts(ca.zone, now=now + timedelta(hours=25)) == 1

@@ -5,7 +5,7 @@ from django.db import migrations
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("certificates", "0011_key_requests"),
+        ("certificates", "0012_server_requests"),
     ]
 
     operations = [
