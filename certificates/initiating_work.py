@@ -64,7 +64,7 @@ def finish_cancel(operation: Operation, *, home: Home) -> None:
     """Destroy the future key of the claimed operation, then close its books."""
     with claims.held(operation), _problems_of(operation):
         keys.destroy_ca_key(home, operation.guid)
-        sealed_transfer.end(operation.guid, home=home)
+        sealed_transfer.end(operation.guid)
         server = operation.initiating_server
         update_key.forget_unless_needed(server, home=home, besides=operation.guid)
         fault_point("ca-key-destroyed")

@@ -20,7 +20,7 @@ from certificates import (
     sealing_keys,
     server_steps,
 )
-from certificates.actions import forecasts, key_requests, operations, server_certificates
+from certificates.actions import change_ca, forecasts, key_requests, operations, server_certificates
 from certificates.models import (
     EvidencePack,
     HomeTrust,
@@ -49,6 +49,7 @@ def tick() -> None:
         for operation in live.select_related("zone", "update", "old_ca", "new_ca"):
             _advance(operation)
         key_requests.expire(zone, now=clock.now())
+        change_ca.forget_drafts(zone, now=clock.now())
         _ring(zone)
 
 

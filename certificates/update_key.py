@@ -9,9 +9,9 @@ from datetime import datetime
 from uuid import UUID
 
 from agent.home import Home
-from certificates import keys, sealed_transfer
+from certificates import custody, keys, sealed_transfer
 from certificates.keys import KeyUnavailable
-from certificates.models import CertificateAuthority, Operation, SealedTransfer
+from certificates.models import CertificateAuthority, KeyRequest, Operation, SealedTransfer
 from certificates.models.authority import TRUSTED_STATES, State
 from certificates.models.operation import State as OperationState
 from devices.models import Device
@@ -27,18 +27,18 @@ def bring(operation: Operation, *, home: Home) -> bool:
     zone, receiver = operation.zone, operation.initiating_server
     if keys.has_update_key(home, zone):
         keys.load_update_key(home, zone)  # nothing is sealed under a wrong encryption key
-        sealed_transfer.end(operation.guid, home=home)
+        sealed_transfer.end(operation.guid)
         return True
     sender = operation.old_ca.server
     if sender is None or sender.pk == receiver.pk:
         raise KeyUnavailable(f"The zone update key is not on {receiver.name}.")
     keys.make_key_encryption_key(home)
-    row = sealed_transfer.ask(operation.guid, sender=sender, receiver=receiver, home=home)
+    row = sealed_transfer.ask(operation.guid, sender=sender, receiver=receiver)
     if row.sealed is None:
         return False
     pinned = home.read_file(here.UPDATE_KEY) or b""
     keys.keep_update_key(home, zone, sealed_transfer.take(row, home=home), public=pinned)
-    sealed_transfer.end(operation.guid, home=home)
+    sealed_transfer.end(operation.guid)
     return True
 
 
@@ -58,6 +58,13 @@ def forget_unless_needed(device: Device, *, home: Home, besides: UUID | None = N
 
     `besides` is the id of a CA that does not count, because it is being cancelled.
     """
+    with custody.LOCK:
+        if KeyRequest.objects.open().of_the_role().filter(server=device).exists():
+            return  # the role, and this key with it, is on its way here
+        _forget_unless_needed(device, home, besides)
+
+
+def _forget_unless_needed(device: Device, home: Home, besides: UUID | None) -> None:
     theirs = CertificateAuthority.objects.filter(zone=device.zone_id, server=device)
     theirs = theirs.exclude(guid=besides) if besides else theirs
     if not theirs.filter(state__in=[*TRUSTED_STATES, State.FUTURE]).exists():

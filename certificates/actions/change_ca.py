@@ -11,12 +11,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certificates.actions import authorities
 from certificates.actions.authorities import Refused, RemintWishes, Wishes
-from certificates.models import CertificateAuthority, Operation
+from certificates.models import CertificateAuthority, ChangeCADraft, Operation
 from certificates.models.authority import Kind as CAKind
 from certificates.models.authority import common_name
 from certificates.models.certificate import Certificate
 from certificates.models.operation import CsrMode, Kind, WithoutCertificate
-from devices.models import Device
+from devices.models import Device, Zone
 from pki import describe
 from pki.trusted_root import TrustedRoot
 
@@ -129,3 +129,9 @@ def _keep_root(operation: Operation, *, trusted: TrustedRoot, now: datetime) -> 
 def pem(certificates: tuple[x509.Certificate, ...]) -> str:
     """Return the certificates one after the other as PEM."""
     return "".join(one.public_bytes(Encoding.PEM).decode() for one in certificates)
+
+
+def forget_drafts(zone: Zone, *, now: datetime) -> int:
+    """Delete the drafts of dialogs whose browser went away; return how many there were."""
+    left = ChangeCADraft.objects.forgotten(now).filter(zone=zone)
+    return left.delete()[0] if left.exists() else 0

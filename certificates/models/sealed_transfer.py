@@ -10,11 +10,8 @@ from zcc.ground.claims import Claimable
 
 class SealedTransfer(Claimable):
     """
-    The receiver asks, the sender seals, the receiver opens and deletes the row.
-
-    `public` is an X25519 key made for this once; `signature` is over it, by the key of the server
-    certificate in `chain`, which the sender checks against the active CA: whoever can write this
-    table gets no key by it.
+    The receiver asks, the sender seals to the receiver's vouched key, and the receiver opens and
+    deletes the row (certificates.sealed_transfer).
     """
 
     zone = models.ForeignKey(Zone, models.PROTECT, related_name="+")
@@ -22,9 +19,6 @@ class SealedTransfer(Claimable):
     guid = models.UUIDField(default=uuid.uuid4, unique=True)
     sender = models.ForeignKey(Device, models.PROTECT, related_name="+")
     receiver = models.ForeignKey(Device, models.PROTECT, related_name="+")
-    public = models.BinaryField()
-    signature = models.BinaryField()
-    chain = models.TextField()
     sealed = models.BinaryField(null=True)
     retry_at = models.DateTimeField(null=True)
 

@@ -166,14 +166,21 @@ def test_change_is_refused_while_another_operation_is_open(
     assert "Remint CA is in progress." in client.get("/certificates/").text
 
 
-def test_expired_ca_and_differing_versions_are_refused(dialog, internal, last, now):
+def test_differing_versions_are_refused_by_name(dialog, internal, last):
     dialog(internal)
     Device.objects.filter(name="ps2").update(version="0.9")
-    assert_is_refused(dialog(last), "Change CA needs the same version on all servers.")
 
-    CertificateAuthority.objects.update(expires_at=now)
-    assert_is_refused(dialog(last), "The active CA expires before that")
+    assert_is_refused(dialog(last), "Change CA needs the same version on all servers.")
     assert not Operation.objects.exists()
+
+
+def test_change_of_a_ca_that_has_expired_is_immediate(dialog, internal, last, now):
+    CertificateAuthority.objects.update(expires_at=now)
+    dialog(internal)
+
+    assert_is_closed(dialog(last))
+
+    assert Operation.objects.get().is_immediate
 
 
 def test_silent_satellite_is_refused_until_it_is_waived(dialog, internal, last, now):

@@ -6,6 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from django.utils import timezone
 
+from certificates.actions import change_ca
 from certificates.models import CertificateAuthority, ChangeCADraft, Operation
 from devices.models import Device
 from pki import describe
@@ -91,6 +92,13 @@ def test_closing_leaves_no_trace(client, dialog, to_external):
     assert not ChangeCADraft.objects.exists()
     assert client.post(DISCARD, {"draft": draft.guid}).status_code == 204
     assert_is_refused(dialog({"step": "csr", "draft": str(draft.guid)}), "This dialog was closed")
+
+
+def test_draft_that_was_left_alone_for_a_day_is_forgotten(dialog, to_external, ca, now):
+    dialog(to_external)
+
+    assert change_ca.forget_drafts(ca.zone, now=now + timedelta(hours=23)) == 0
+    assert change_ca.forget_drafts(ca.zone, now=now + timedelta(hours=25)) == 1
 
 
 def test_looking_at_it_leaves_no_trace(client, dialog):
