@@ -214,6 +214,8 @@ def _next_for_devices(operation: Operation, standing: Standing, at_risk: AtRisk)
     if operation.is_immediate and standing.stranded.number:
         say = f"Run the Certificate Updater Tool on {count(standing.stranded.number, 'device')}."
         return Answer("warn", say, "Those that run come back without it; wait for their refresh.")
+    if operation.state == State.OVERLAP and standing.needs_backup:
+        return _back_up(standing, "Back up the new CA.")
     if at_risk.number:
         url = reverse("systemupdates:status_by_device", args=[operation.update_id])
         say = f"Look at {count(at_risk.number, 'device')} at risk."
@@ -222,8 +224,6 @@ def _next_for_devices(operation: Operation, standing: Standing, at_risk: AtRisk)
 
 
 def _next_in_peace(operation: Operation, standing: Standing) -> Answer:
-    if operation.state == State.OVERLAP and standing.needs_backup:
-        return _back_up(standing, "Back up the new CA.")
     if operation.state == State.OVERLAP:
         more = "Retire the old CA once no device needs it any more."
         if operation.retires_at is not None:

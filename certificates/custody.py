@@ -23,7 +23,7 @@ from certificates.backups import CannotDo
 from certificates.models import CertificateAuthority, KeyRemoval, KeyRequest, Operation
 from certificates.models.authority import State as CAState
 from certificates.models.key_request import Kind
-from devices.models import Device
+from devices.models import Device, Zone
 from zcc.ground import claims
 
 # In one server's worker: no key is destroyed between its being stored and its being given the role.
@@ -54,8 +54,14 @@ def _settle_operation(request: KeyRequest, *, now: datetime) -> None:
     abandoned = key_requests.abandoned_operation(request.zone, now=now)
     if request.kind == Kind.RESTORE and abandoned is not None:
         live.filter(pk=abandoned.pk).update(initiating_server=request.server)
-    elif live.exists():
-        raise CannotDo(in_progress(request.zone))
+    else:
+        refuse_while_busy(request.zone)
+
+
+def refuse_while_busy(zone: Zone) -> None:
+    """Raise CannotDo, saying which, while an operation is open."""
+    if Operation.objects.filter(zone=zone).open().exists():
+        raise CannotDo(in_progress(zone))
 
 
 def carry_out_removal(row: KeyRemoval, *, home: Home, now: datetime) -> None:

@@ -51,6 +51,7 @@ def receive(request: KeyRequest, *, home: Home) -> None:
 
 def give_up(request: KeyRequest, *, home: Home) -> None:
     """On the holder: check every signature with the keys that lie here, then let the role go."""
+    custody.refuse_while_busy(request.zone)  # an operation may have made another key meanwhile
     ring = keys.ring(home, request.zone)
     _check_proofs(request, ring)
     fault_point("move-checked")

@@ -60,12 +60,6 @@ def test_external_ca(living):
     refuse(living, "external")
 
 
-def test_expired_ca(living):
-    CertificateAuthority.objects.update(expires_at=clock.now())
-
-    refuse(living, "has expired")
-
-
 def test_servers_of_different_versions_are_listed(living):
     Device.objects.filter(name="ps2").update(version="0.9")
 
