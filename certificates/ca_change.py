@@ -47,11 +47,12 @@ class CAChange:
         self,
         ca: CertificateAuthority,
         *,
+        now: datetime,
         root: TrustedRoot | None = None,
         was_reordered: bool = False,
         server: Device | None = None,
     ) -> None:
-        self.ca, self.root, self.server = ca, root, server
+        self.ca, self.root, self.server, self.now = ca, root, server, now
         self.was_reordered = was_reordered
 
     @property
@@ -70,6 +71,8 @@ class CAChange:
     @cached_property
     def why_no_link(self) -> str | None:
         """Why a late device cannot recognise the new CA by a link, None if it can."""
+        if self.ca.is_expired(self.now):
+            return "The active CA has expired: it vouches for nobody."
         if self.root is None:
             is_linked = links.oldest_signer(self.ca.zone) is not None
             return None if is_linked else "The active CA is external: it cannot vouch for another."

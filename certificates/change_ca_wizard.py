@@ -77,8 +77,8 @@ class Wizard:
         """What the answers so far amount to."""
         if self.is_to_external:
             was_reordered = self.draft is not None and self.draft.was_reordered
-            return CAChange(self.ca, root=self.root, was_reordered=was_reordered)
-        return CAChange(self.ca, server=self._server())
+            return CAChange(self.ca, now=self.now, root=self.root, was_reordered=was_reordered)
+        return CAChange(self.ca, now=self.now, server=self._server())
 
     def _server(self) -> Device | None:
         chosen = self.answers.get(AUTHORITY, {}).get("server")

@@ -94,14 +94,14 @@ def _surroundings(
         "back": resolve_url("certificates:index"),
         "why_not": why_not_remint(standing, request.user),
         "standing": standing,
-        "backup_url": _backup_url(standing, request.user),
+        "backup_url": backup_url(standing, request.user),
         "devices": Device.objects.filter(zone=ca.zone).active().count(),
         "cutoff": settings.ZCC_CANCEL_CUTOFF,
         "recommended": activation.recommendation(ca.zone, now=now),
     }
 
 
-def _backup_url(standing: Standing, user: Any) -> str:
+def backup_url(standing: Standing, user: Any) -> str:
     """Where the key is backed up first, nothing if it cannot be now."""
     return "" if why_not_back_up(standing, user) else resolve_url("certificates:backup_ca")
 

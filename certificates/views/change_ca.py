@@ -20,6 +20,7 @@ from certificates.models import CertificateAuthority, ChangeCADraft
 from certificates.models.authority import State as CAState
 from certificates.standing import Standing
 from certificates.views import activation_time
+from certificates.views.ca_dialogs import backup_url
 from devices.models import Device
 from zcc.ground import access, clock, dialogs, here
 
@@ -127,6 +128,7 @@ def _show(
 ) -> HttpResponse:
     """Show a step; with a form that is not valid, as 422."""
     shown = form if form is not None else wizard.shown(step)
+    standing = Standing(wizard.ca.zone, now=wizard.now)
     context: dict[str, Any] = {
         "section": "certificates",
         "now": wizard.now,
@@ -134,7 +136,9 @@ def _show(
         "wizard": wizard,
         "step": step,
         "steps": _steps(wizard, step),
-        "why_not": why_not_change(Standing(wizard.ca.zone, now=wizard.now), request.user),
+        "why_not": why_not_change(standing, request.user),
+        "standing": standing,
+        "backup_url": backup_url(standing, request.user),
         "cutoff": settings.ZCC_CANCEL_CUTOFF,
         "devices": Device.objects.filter(zone=wizard.ca.zone).active().count(),
     }

@@ -76,6 +76,21 @@ def test_where_no_link_is_possible_the_rescue_port_is_named(dialog, ca, internal
     assert "The key that signs what devices are told moves from ps1 to ps2" in text
 
 
+def test_ca_that_has_expired_vouches_for_nobody(dialog, to_external, csr, now):
+    CertificateAuthority.objects.update(expires_at=now)
+    dialog(to_external)
+
+    text = dialog(csr).text
+
+    assert "The active CA has expired: it vouches for nobody." in text
+    assert "Immediate" in text
+    assert "will vouch for" not in text
+
+
+def test_backup_comes_first(client, dialog):
+    assert "Back up first." in client.get(URL).text
+
+
 def test_same_root_is_said(dialog, ca, to_external, csr):
     CertificateAuthority.objects.update(kind="external")
     dialog(to_external, root=upload(ca.x509().public_bytes(Encoding.PEM)))

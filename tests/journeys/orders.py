@@ -19,9 +19,10 @@ django.setup()
 
 from django.contrib.auth.models import User  # noqa: E402
 
-from certificates import backups, guard, sealing_keys  # noqa: E402
+from certificates import backups, guard, importing, sealing_keys  # noqa: E402
 from certificates.actions import (  # noqa: E402
     authorities,
+    change_ca,
     decisions,
     key_requests,
     operations,
@@ -29,6 +30,7 @@ from certificates.actions import (  # noqa: E402
 from certificates.actions.authorities import RemintWishes  # noqa: E402
 from certificates.models import CertificateAuthority, KeyRequest, Operation  # noqa: E402
 from devices.models import Device, Zone  # noqa: E402
+from pki import trusted_root  # noqa: E402
 from systemupdates import actions as updates  # noqa: E402
 from zcc.ground import clock, here  # noqa: E402
 
@@ -46,6 +48,49 @@ def remint(common_name, activate_at, policy):
         waive_silent=True,
     )
     return authorities.remint(ca, wishes, by=admin(), now=clock.now()).pk
+
+
+def change_to_internal(server, activate_at):
+    wishes = change_ca.InternalWishes(
+        common_name="DEMO-ZONE",
+        years=3,
+        server=Device.objects.get(name=server),
+        **_wished(activate_at),
+    )
+    return change_ca.change_to_internal(_active(), wishes, by=admin(), now=clock.now()).pk
+
+
+def change_to_external(chain, console, activate_at):
+    wishes = change_ca.ExternalWishes(
+        trusted=trusted_root.read(Path(chain).read_bytes(), now=clock.now()),
+        csr_mode="automatic",
+        csr_subject={"O": "Nordhavn", "C": "DK"},
+        console=Device.objects.get(name=console),
+        **_wished(activate_at),
+    )
+    return change_ca.change_to_external(_active(), wishes, by=admin(), now=clock.now()).pk
+
+
+def _wished(activate_at):
+    return {
+        "key_type": "ec-p256",
+        "include_additional_dns_names": True,
+        "activate_at": datetime.fromisoformat(activate_at),
+        "idempotency_key": uuid.uuid4(),
+        "waive_silent": True,
+    }
+
+
+def _active():
+    return CertificateAuthority.objects.get(state="active")
+
+
+def import_certificates(operation, *paths):
+    """Return the verdicts on what the external CA has sent back."""
+    files = [(Path(path).name, Path(path).read_bytes()) for path in paths]
+    row = Operation.objects.get(pk=operation)
+    verdicts = importing.import_files(row, files, by=admin(), now=clock.now())
+    return [f"{verdict.word}: {verdict.text}" for verdict in verdicts]
 
 
 def assign_now(operation):
@@ -135,6 +180,9 @@ ORDERS = {
     order.__name__: order
     for order in (
         remint,
+        change_to_internal,
+        change_to_external,
+        import_certificates,
         assign_now,
         cancel,
         clear_failure,

@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from cryptography import x509
 
 from agent import pem
 from certificates import guard, keys, links, trust, update_key
@@ -122,6 +123,14 @@ def test_who_can_write_the_database_gets_no_update_key(living, forged):
     assert SealedTransfer.objects.get().sealed is None
 
 
+def test_another_key_than_the_pinned_one_is_not_kept(living, homes):
+    pinned = homes["ps2"].read_file(here.UPDATE_KEY)
+
+    with pytest.raises(keys.KeyUnavailable, match="is not the update key of this zone"):
+        keys.keep_update_key(homes["ps2"], living.zone, bytes(32), public=pinned)
+    assert holders_of_the_update_key(living, homes) == ["ps1"]
+
+
 def test_update_key_is_kept_while_the_role_is_on_its_way(living, homes):
     alive, now = Device.objects.get(name="ps2"), clock.now()
     raw = keys.load_update_key(homes["ps1"], living.zone)
@@ -206,6 +215,9 @@ def test_external_ca_takes_over_with_a_link_for_the_names_of_the_zone(living, ho
     link = LinkCertificate.objects.get()
     assert (link.certified, link.authority) == (operation.new_ca, operation.old_ca)
     assert link.subject == operation.new_ca.subject
+    constraints = link.x509().extensions.get_extension_for_class(x509.NameConstraints).value
+    permitted = {str(name.value) for name in constraints.permitted_subtrees}
+    assert permitted == {"test.zone", *(f"127.99.0.{number}/32" for number in (1, 2, 3))}
     assert operation.new_ca.sha256 == sha(acme.root)
     for name, home in homes.items():
         current = ServerCertificate.objects.get(device__name=name, state="current")
