@@ -18,7 +18,7 @@ ADMIN = "admin"
 SECONDS = 30
 _TAG = re.compile(r"<[^>]+>")
 _TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
-_ERROR = re.compile(r'role="alert"[^>]*>(.*?)</ul>', re.DOTALL)
+_ERROR = re.compile(r'class="z-note is-bad" role="alert"[^>]*>(.*?)</ul>', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ class Console:
         self.post(
             "/certificates/remint-ca/",
             confirmed="on",
+            although_trusted="on",
             common_name="DEMO-ZONE",
             key_type=key_type,
             years="3",
