@@ -23,6 +23,7 @@ urlpatterns = [
     path("certificates/remint-ca/", views.remint_ca, name="remint_ca"),
     path("certificates/remint-ca/time/", views.remint_ca_time, name="remint_ca_time"),
     path("certificates/authorities/", views.authorities, name="authorities"),
+    path("certificates/who-can-talk/", views.who_can_talk, name="who_can_talk"),
     path("certificates/backup-ca/", views.backup_ca, name="backup_ca"),
     path("certificates/verify-backup/", views.verify_backup, name="verify_backup"),
     path("certificates/restore-ca/", views.restore_ca, name="restore_ca"),

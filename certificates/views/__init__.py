@@ -30,6 +30,7 @@ from certificates.views.server_dialogs import (
     reissue_certificate,
     remint_server_certificate,
 )
+from certificates.views.who_can_talk import who_can_talk
 
 __all__ = [
     "assign_now",
@@ -72,4 +73,5 @@ __all__ = [
     "stragglers",
     "verify_backup",
     "view_certificate",
+    "who_can_talk",
 ]
