@@ -246,13 +246,15 @@ def _roll_back(row: ServerProgress, home: Home) -> None:
     operation, device = row.operation, row.device
     guid = str(operation.guid)
     home.roll_back(guid, link_pem=links.for_leaf_of(operation.old_ca))
+    # Before the bridge goes with remint-repo: a server that never switched has sent no other link,
+    # and whoever trusts only the new CA would be refused in between.
+    home_trust.follow(device, home=home)
     home.clean(guid)
     live = home.live()
     shown = wire.why_not_shown(device.address, live.leaf_sha256 if live else "")
     if shown is not None:
         raise StepFailed(shown)
     setup_page.write(device, home=home)
-    home_trust.follow(device, home=home)
     if operation.update.content_sha256:
         home.drop_content(operation.update.content_sha256)
     now = clock.now()

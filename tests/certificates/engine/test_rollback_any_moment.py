@@ -27,8 +27,9 @@ from zcc.ground import clock
 
 SEED = random.randrange(2**32)
 CHANCE = random.Random(SEED)
-# Messages after the activation time. Overlap is reached after about ten.
-MOMENTS = sorted(CHANCE.sample(range(1, 16), 5))
+# Messages after the activation time: one while some servers have not switched, four at any time.
+# Overlap is reached after about ten.
+MOMENTS = [CHANCE.randrange(1, 4), *sorted(CHANCE.sample(range(1, 16), 4))]
 
 
 class Prober:
@@ -125,12 +126,9 @@ def roll_back(living, operation):
     decisions.roll_back(operation, reason="card readers", by=living.alice, now=clock.now())
 
 
-@pytest.mark.parametrize("with_dead_server", [False, True])
 @pytest.mark.parametrize("number", range(len(MOMENTS)))
-def test_nobody_is_refused_and_another_operation_completes(
-    living, homes, places, number, with_dead_server
-):
-    moment, dead = MOMENTS[number], CHANCE.choice(SERVERS) if with_dead_server else None
+def test_nobody_is_refused_and_another_operation_completes(living, homes, places, number):
+    moment, dead = MOMENTS[number], CHANCE.choice(SERVERS) if number % 2 else None
     print(f"seed {SEED}: after {moment} messages; dead: {dead}")
     before = leaves(homes)
     operation = living.reach("armed")
