@@ -29,8 +29,10 @@ def tell(ca, alice, now):
     leaf = operation.server_certificates.get(device__name="ps1").sha256
     for name in ("auth1", "ws-1"):
         device = Device.objects.get(name=name)
+        device.trusted_fingerprints = [operation.new_ca.sha256]
+        device.save()
         operation.update.device_updates.filter(device=device).move(to="pending", by=None, at=at)
-        updates.note_proof(operation.update, device, leaf=leaf, problem="", at=at)
+        updates.note_proof(operation.update, device, leaf=leaf, problem="", refused=False, at=at)
     ws_2, ws_3 = Device.objects.get(name="ws-2"), Device.objects.get(name="ws-3")
     updates.ignore(operation.update, [ws_3], by=alice, now=at)
     decisions.sign_off(operation, {ws_2.pk}, reason="in store", by=alice, now=at)
