@@ -141,6 +141,7 @@ class Wired(Living):
         self.run()
         for home in agents * 2:  # the second time it knows what it is to prove
             self.wake(home)
+        operation.refresh_from_db()
         return operation
 
     def activate(self, operation, *agents):
