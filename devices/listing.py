@@ -1,5 +1,6 @@
 """The devices list: what its address asks for, turned into a fixed number of queries."""
 
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ SILENCES = {
     "silent": ("not for 24 h", timedelta(days=1)),
     "long": ("not for 30 days", timedelta(days=30)),
 }
+TRUST_SET = re.compile("[0-9a-f]{32}")  # Device.trust_set
 SORTS = {"name": "name", "contact": "contact"}
 
 
@@ -85,7 +87,7 @@ def listing(query: Mapping[str, str], *, now: datetime) -> Listing:
     folder = query.get("folder", "")
     folder = folder if folder in FOLDERS else ""
     search = query.get("q", "").strip()
-    choices = [_role(query), _contact(query)]
+    choices = [_role(query), _contact(query), *_trust(query)]
     wanted = query.get("sort", "name")
     sort = SORTS.get(wanted.removeprefix("-"), "name")
     descending = wanted.startswith("-")
@@ -114,6 +116,13 @@ def _contact(query: Mapping[str, str]) -> Choice:
     return Choice("contact", "Last contact:", options, query.get("contact", ""))
 
 
+def _trust(query: Mapping[str, str]) -> list[Choice]:
+    """One set of CAs, as `Who can talk to whom` links to it; it is not chosen from a list here."""
+    digest = query.get("trust", "")
+    is_one = TRUST_SET.fullmatch(digest) is not None
+    return [Choice("trust", "Trusts:", {digest: "one set of CAs"}, digest)] if is_one else []
+
+
 def _in_folder(folder: str) -> "QuerySet[Device]":
     rows = Device.objects.all()
     if folder == "retired":
@@ -125,7 +134,9 @@ def _in_folder(folder: str) -> "QuerySet[Device]":
 def _narrow(
     rows: "QuerySet[Device]", search: str, choices: list[Choice], now: datetime
 ) -> "QuerySet[Device]":
-    role, contact = choices
+    role, contact, *trust = choices
+    if trust:
+        rows = rows.filter(trust_set=trust[0].value)
     if search:
         rows = rows.filter(matches(search))
     if role.chosen:

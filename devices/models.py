@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Max, Q
+from django.db.models import Max, Q, TextField
+from django.db.models.functions import MD5, Cast
 from django.utils.functional import cached_property
 
 from zcc.ground import here
@@ -125,6 +126,13 @@ class Device(models.Model):
     clock_offset = models.DurationField(null=True)
     # What the running agent says it trusts: SHA-256 fingerprints, lower case hex.
     trusted_fingerprints = models.JSONField(default=list)
+    # A digest of them, made by the database itself: devices are grouped by it, through an index.
+    # It secures nothing, so it may be the one digest that PostgreSQL has without an extension.
+    trust_set = models.GeneratedField(
+        expression=MD5(Cast("trusted_fingerprints", TextField())),
+        output_field=models.CharField(max_length=32),
+        db_persist=True,
+    )
     trust_epoch = models.PositiveBigIntegerField(default=0)
     token_hash = models.CharField(max_length=64, unique=True, null=True, editable=False)
 
@@ -136,6 +144,11 @@ class Device(models.Model):
         ]
         indexes = [
             models.Index(fields=["zone", "name", "id"], name="device_by_name"),
+            models.Index(
+                fields=["zone", "trust_set", "name", "kind"],
+                condition=models.Q(retired_at=None),
+                name="device_by_trust_set",
+            ),
             models.Index(
                 fields=["id"],
                 condition=models.Q(refresh_asked_at__isnull=False),

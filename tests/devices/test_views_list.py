@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 
-from devices.models import Kind
+from devices.models import Device, Kind
 
 INDEX = "/devices/"
 
@@ -67,6 +67,28 @@ def test_filters(client, make_device, now, query, found):
     make_device("gone", retired_at=now)
 
     assert names(client.get(INDEX, query)) == found
+
+
+def test_devices_that_trust_the_same_cas_are_a_filter(client, make_device):
+    one = make_device("a", trusted_fingerprints=["f" * 64])
+    make_device("b", trusted_fingerprints=["e" * 64, "f" * 64])
+    make_device("c", trusted_fingerprints=["f" * 64])
+
+    page = client.get(INDEX, {"trust": one.trust_set})
+
+    assert names(page) == ["a", "c"]
+    assert "Trusts: <b>one set of CAs</b>" in page.text
+    assert names(client.get(INDEX, {"trust": "nonsense"})) == ["a", "b", "c"]
+
+
+def test_set_of_cas_follows_the_report(make_device):
+    device = make_device("a", trusted_fingerprints=["f" * 64])
+    before = device.trust_set
+    rows = Device.objects.filter(pk=device.pk)
+
+    rows.update(trusted_fingerprints=[])
+
+    assert rows.get().trust_set not in (before, "")
 
 
 def test_tabs_count_each_folder(client, make_device, now):
