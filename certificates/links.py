@@ -10,7 +10,7 @@ oldest, too.
 Nobody here can sign for an external CA; what one of ours says of it holds for the zone's names.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -24,19 +24,28 @@ from pki import names
 _BACK = (State.ROLLING_BACK, State.ROLLED_BACK)
 
 
-def for_leaf_of(authority: CertificateAuthority) -> bytes | None:
-    """Return the link, as PEM, for servers that show a certificate of this CA; None: no link."""
+def for_leaf_of(
+    authority: CertificateAuthority, *, trusted: Iterable[CertificateAuthority] | None = None
+) -> bytes | None:
+    """
+    Return the link, as PEM, for servers that show a certificate of this CA; None: no link.
+
+    `trusted` are the CAs, oldest first, that can vouch in a state of the zone that is not now.
+    """
     strict = Operation.objects.filter(new_ca=authority, policy=Policy.STRICT)
     if strict.exclude(activated_at=None).exclude(state__in=_BACK).exists():
         return None
-    oldest = oldest_beside(authority)
+    oldest = oldest_beside(authority, trusted)
     return None if oldest is None else _newest(certified=authority.pk, by=oldest.pk)
 
 
-def oldest_beside(authority: CertificateAuthority) -> CertificateAuthority | None:
+def oldest_beside(
+    authority: CertificateAuthority, trusted: Iterable[CertificateAuthority] | None = None
+) -> CertificateAuthority | None:
     """Return the CA in whose name the link to `authority` is sent, None if no other can vouch."""
-    trusted = CertificateAuthority.objects.filter(zone=authority.zone_id).trusted().vouching()
-    return trusted.exclude(pk=authority.pk).first()
+    if trusted is None:
+        trusted = CertificateAuthority.objects.filter(zone=authority.zone_id).trusted().vouching()
+    return next((ca for ca in trusted if ca.pk != authority.pk), None)
 
 
 def carrier(operation: Operation) -> bytes | None:

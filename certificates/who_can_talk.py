@@ -5,33 +5,29 @@ For now, after the activation, after the retirement of the old CA and after a ro
 future only the servers are known: of devices it is taken that they trust then what they report now.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-from django.db.models import Count, QuerySet, TextField
-from django.db.models.functions import Cast
+from django.db.models import Count, Min
 
-from certificates import links
-from certificates.models import (
-    CertificateAuthority,
-    LinkCertificate,
-    Operation,
-    ServerCertificate,
-)
+from certificates import sent as sending
+from certificates.actions import decisions
+from certificates.models import CertificateAuthority, Operation
+from certificates.models.authority import TRUSTED_STATES, distinct
+from certificates.models.authority import State as CAState
 from certificates.models.operation import LIVE_STATES, State
-from certificates.models.server_certificate import State as CertificateState
-from devices.models import Device, Zone
-from pki.reach import Sent, Way, way
+from certificates.sent import ACTIVATION, NOW, RETIREMENT, ROLLBACK, Server
+from certificates.wording import day_text
+from devices.models import Device, DeviceQuerySet, Zone
+from pki.reach import Judge, Way, WhyNot
 from zcc.templatetags.numbers import count
 
 SHOWN = 6
-NOW, ACTIVATION, RETIREMENT, ROLLBACK = "now", "activation", "retirement", "rollback"
+# Devices of one zone have a handful of different sets; what is beyond is not shown one by one.
+MOST_SETS = 30
 TITLES = {
     NOW: "Now",
     ACTIVATION: "After activation",
@@ -39,18 +35,23 @@ TITLES = {
     ROLLBACK: "After rollback",
 }
 UNKNOWN = "Not known"
-# From then on it is too late to cancel, and the old certificate is sent with the bridge.
-_ARMED = (State.ARMED,)
-_SWITCHED = (State.ACTIVATING, State.OVERLAP)
+_BEFORE_ARMED = (State.REPLICATING, State.ASSIGNED)
+_TAKEN_BACK = (State.CANCELLING, State.CANCEL_FAILED)
+_JUDGE = Judge()  # what has been judged once is not judged again by this process
 
 
 @dataclass(frozen=True)
-class Server:
-    """A column: the server, and in words what it sends."""
+class TrustSet:
+    """The CAs that some devices report, those of the zone by row, and how many devices do."""
 
-    device: Device
-    says: str
-    sent: Sent | None
+    digest: str
+    known: list[CertificateAuthority]
+    strangers: int
+    number: int
+
+    @property
+    def is_reported(self) -> bool:
+        return bool(self.known or self.strangers)
 
 
 @dataclass(frozen=True)
@@ -66,24 +67,32 @@ class Cell:
 class Row:
     """Devices that report the same CAs."""
 
-    reported: str
+    trusts: TrustSet
     label: str
-    number: int
     cells: list[Cell]
+
+    @property
+    def number(self) -> int:
+        return self.trusts.number
 
     @property
     def is_known(self) -> bool:
         return all(cell.word != UNKNOWN for cell in self.cells)
 
     @property
+    def refusing(self) -> list[Device]:
+        """The servers that its devices do not get through to."""
+        return [cell.server for cell in self.cells if cell.word == Way.NO.value]
+
+    @property
     def is_cut_off(self) -> bool:
         """Whether some server is out of reach."""
-        return any(cell.word == Way.NO.value for cell in self.cells)
+        return bool(self.refusing)
 
     @property
     def is_lost(self) -> bool:
         """Whether every server is."""
-        return bool(self.cells) and all(cell.word == Way.NO.value for cell in self.cells)
+        return bool(self.cells) and len(self.refusing) == len(self.cells)
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,7 @@ class Table:
     state: str
     servers: list[Server]
     rows: list[Row]
+    missing: list[str]  # servers without a certificate
 
     @property
     def title(self) -> str:
@@ -103,8 +113,13 @@ class Table:
         return sum(row.number for row in self.rows if row.is_cut_off)
 
     @property
+    def lost(self) -> int:
+        """How many devices get through to no server at all."""
+        return sum(row.number for row in self.rows if row.is_lost)
+
+    @property
     def unknown(self) -> int:
-        return sum(row.number for row in self.rows if not row.is_known)
+        return sum(row.number for row in self.rows if not row.is_cut_off and not row.is_known)
 
     @property
     def total(self) -> int:
@@ -113,6 +128,11 @@ class Table:
     @property
     def can(self) -> int:
         return self.total - self.cannot - self.unknown
+
+    @property
+    def late(self) -> list[str]:
+        """The servers that are away and are taken to stay as they are."""
+        return [server.device.name for server in self.servers if server.is_late]
 
 
 class WhoCanTalk:
@@ -124,29 +144,57 @@ class WhoCanTalk:
     @cached_property
     def operation(self) -> Operation | None:
         rows = Operation.objects.filter(zone=self.zone, state__in=LIVE_STATES, new_ca__isnull=False)
-        return rows.select_related("old_ca", "new_ca").order_by("pk").last()
+        return rows.select_related("old_ca", "new_ca", "update").order_by("pk").last()
 
     @property
     def states(self) -> list[str]:
-        """The states that there are: without an operation it is only how it is now."""
-        if self.operation is None:
+        """The states that may come: without an operation it is only how it is now."""
+        operation = self.operation
+        if operation is None or operation.state in _TAKEN_BACK:
             return [NOW]
-        is_over = self.operation.activated_at is not None
-        return [NOW, RETIREMENT, ROLLBACK] if is_over else [NOW, ACTIVATION, RETIREMENT, ROLLBACK]
+        if operation.state == State.ROLLING_BACK:
+            return [NOW, ROLLBACK]
+        found = [NOW]
+        if operation.activated_at is None or operation.state == State.ACTIVATING:
+            found.append(ACTIVATION)
+        if not operation.is_strict:  # in Strict the activation is the retirement
+            found.append(RETIREMENT)
+        is_before = operation.activated_at is None and not operation.is_immediate
+        if is_before or not decisions.why_not_rolled_back(operation):
+            found.append(ROLLBACK)
+        return found
 
     def table(self, state: str) -> Table:
         """Return what is so in that state; each chain is judged once for each set of CAs."""
-        at = self._instant(state)
-        servers = [self._server(device, state) for device in self._devices]
-        rows = []
-        for reported, number in self._reported:
-            cells = [self._cell(server, reported, at=at) for server in servers]
-            rows.append(Row(reported, self._label(reported), number, cells))
-        return Table(state, servers, rows)
+        every = self._servers.in_state(state)
+        servers = [server for server in every if server.sent is not None]
+        rows = [self._row(trusts, state) for trusts in self._trust_sets]
+        if self._others:
+            others = TrustSet("", [], 0, self._others)
+            unknown = [Cell(server.device, UNKNOWN) for server in servers]
+            rows.append(Row(others, "Other sets of CAs", unknown))
+        missing = [server.device.name for server in every if server.sent is None]
+        return Table(state, servers, rows, missing)
 
-    def devices_of(self, row: Row) -> "QuerySet[Device]":
-        """The devices of a row, by name."""
-        return _reporting(self.zone).filter(reported=row.reported).order_by("name")
+    def devices_of(self, row: Row) -> list[Device]:
+        """The first devices of a row, by name."""
+        return list(self._devices.filter(trust_set=row.trusts.digest).order_by("name")[:SHOWN])
+
+    def is_helped_by_refresh(self, row: Row, state: str) -> bool:
+        """Whether its devices get through to a server now, and to all with what they get there."""
+        if state == NOW or self.operation is None or self.operation.new_ca is None:
+            return False
+        told = [ca for ca in self._authorities.values() if ca.state in TRUSTED_STATES]
+        told = [self.operation.new_ca] if state == RETIREMENT else [*told, self.operation.new_ca]
+        follower = TrustSet("", distinct(told), 0, 1)
+        at, servers = self._instant(state), self._servers.in_state(state)
+        there = [one for one in servers if one.sent is not None and not one.is_late]
+        then = [self._cell(one, follower, state, at).word for one in there]
+        return Way.NO.value not in then and not self._row(row.trusts, NOW).is_lost
+
+    @cached_property
+    def _servers(self) -> sending.Servers:
+        return sending.Servers(self.zone, self.operation, now=self.now)
 
     def _instant(self, state: str) -> datetime:
         planned = self.operation.activate_at if self.operation else self.now
@@ -154,166 +202,106 @@ class WhoCanTalk:
 
     # Rows
 
+    def _row(self, trusts: TrustSet, state: str) -> Row:
+        at, servers = self._instant(state), self._servers.in_state(state)
+        cells = [self._cell(one, trusts, state, at) for one in servers if one.sent is not None]
+        return Row(trusts, self._label(trusts), cells)
+
+    @property
+    def _devices(self) -> DeviceQuerySet:
+        return Device.objects.filter(zone=self.zone).active().exclude_primary_servers()
+
     @cached_property
-    def _reported(self) -> list[tuple[str, int]]:
-        rows = _reporting(self.zone).values_list("reported").annotate(number=Count("pk"))
-        return sorted(rows, key=lambda row: (row[0] == "[]", -row[1]))
+    def _counts(self) -> list[tuple[str, int, str]]:
+        """Each set's digest, how many devices report it, and the name of one of them."""
+        rows = self._devices.values_list("trust_set").annotate(Count("pk"), Min("name")).order_by()
+        return sorted(rows, key=lambda row: -row[1])
+
+    @property
+    def _others(self) -> int:
+        return sum(number for _, number, _ in self._counts[MOST_SETS:])
+
+    @cached_property
+    def _trust_sets(self) -> list[TrustSet]:
+        """The sets with most devices; who has reported nothing comes last."""
+        shown = self._counts[:MOST_SETS]
+        one_each = self._devices.filter(name__in=[name for *_, name in shown])
+        reported = dict(one_each.values_list("trust_set", "trusted_fingerprints"))
+        found = []
+        for digest, number, _ in shown:
+            fingerprints = set(reported.get(digest, []))
+            known = [ca for sha256, ca in self._authorities.items() if sha256 in fingerprints]
+            found.append(TrustSet(digest, known, len(fingerprints) - len(known), number))
+        return sorted(found, key=lambda one: not one.is_reported)
 
     @cached_property
     def _authorities(self) -> dict[str, CertificateAuthority]:
         rows = CertificateAuthority.objects.filter(zone=self.zone).exclude(der=None)
         return {ca.sha256: ca for ca in rows.order_by("generation")}
 
-    def _anchors(self, reported: str) -> list[x509.Certificate]:
-        known = (self._authorities.get(sha256) for sha256 in json.loads(reported))
-        return [ca.x509() for ca in known if ca is not None]
+    @cached_property
+    def _loaded(self) -> dict[str, x509.Certificate]:
+        return {sha256: ca.x509() for sha256, ca in self._authorities.items()}
 
-    def _label(self, reported: str) -> str:
-        fingerprints = json.loads(reported)
-        if not fingerprints:
+    def _label(self, trusts: TrustSet) -> str:
+        if not trusts.is_reported:
             return "Nothing reported"
-        known = [ca for sha256, ca in self._authorities.items() if sha256 in fingerprints]
-        strangers = len(fingerprints) - len(known)
-        said = [ca.named for ca in known]
-        if self.operation is not None and len(known) == len(fingerprints):
-            of_operation = {self.operation.old_ca_id: "old", self.operation.new_ca_id: "new"}
-            words = [of_operation.get(ca.pk) for ca in known]
-            if words == ["old", "new"]:
+        if self.operation is not None and not trusts.strangers:
+            words = {self.operation.old_ca.sha256: "old", self._new_sha256: "new"}
+            roles = [words.get(ca.sha256, "") for ca in trusts.known]
+            if roles == ["old", "new"]:
                 return "Old and new CA"
-            if len(words) == 1 and words[0]:
-                return f"Only the {words[0]} CA"
-        if strangers:
-            said.append(count(strangers, "unknown CA"))
-        return " and ".join(said)
+            if len(roles) == 1 and roles[0]:
+                return f"Only the {roles[0]} CA"
+        return " and ".join(self._parts(trusts))
 
-    def _cell(self, server: Server, reported: str, *, at: datetime) -> Cell:
-        if reported == "[]":
+    @property
+    def _new_sha256(self) -> str:
+        new = self.operation.new_ca if self.operation else None
+        return new.sha256 if new else ""
+
+    def _parts(self, trusts: TrustSet) -> Iterator[str]:
+        for ca in trusts.known:
+            gone = ca.retired_at if ca.state == CAState.RETIRED else None
+            yield f"{ca.named}, retired {day_text(gone)}" if gone else ca.named
+        if trusts.strangers:
+            yield count(trusts.strangers, "CA not of this zone,CAs not of this zone")
+
+    # Cells
+
+    def _cell(self, server: Server, trusts: TrustSet, state: str, at: datetime) -> Cell:
+        if not trusts.is_reported:
             return Cell(server.device, UNKNOWN)
-        if server.sent is None:
-            return Cell(server.device, Way.NO.value, "it has no certificate")
-        found = way(server.sent, self._anchors(reported), at=at)
-        why = _why_not(server) if found is Way.NO else ""
-        return Cell(server.device, found.value, why)
+        assert server.sent is not None  # one without a certificate is no column
+        anchors = [self._loaded[ca.sha256] for ca in trusts.known]
+        found = _JUDGE.way(server.sent, anchors, at=at)
+        if found is not Way.NO:
+            return Cell(server.device, found.value)
+        because = _JUDGE.why_not(server.sent, anchors, at=at)
+        return Cell(server.device, found.value, self._why_not(server, trusts, state, because))
 
-    # Columns
+    def _why_not(self, server: Server, trusts: TrustSet, state: str, because: WhyNot) -> str:
+        if because is WhyNot.WRONG_NAME:
+            return f"its certificate does not name {server.device.address}"
+        if because is WhyNot.EXPIRED:
+            return "the path has expired" if state == NOW else "the path will have expired"
+        if not trusts.known:
+            return "no CA of this zone"
+        if all(ca.state in (CAState.RETIRED, CAState.CANCELLED) for ca in trusts.known):
+            return "nothing leads to a CA that is retired"
+        return self._why_no_path(server, state)
 
-    @cached_property
-    def _devices(self) -> list[Device]:
-        servers = Device.objects.filter(zone=self.zone).active().tls_servers()
-        return list(servers.select_related("heartbeat").order_by("-kind", "name"))
-
-    @cached_property
-    def _certificates(self) -> dict[int, list[ServerCertificate]]:
-        """The certificates of each server, newest first: future, current, those before."""
-        found: dict[int, list[ServerCertificate]] = {device.pk: [] for device in self._devices}
-        rows = ServerCertificate.objects.filter(device__in=found).exclude(der=None)
-        for row in rows.select_related("authority").order_by("-pk"):
-            found[row.device_id].append(row)
-        return found
-
-    def _one(self, device: Device, *states: str, old: bool = False) -> ServerCertificate | None:
-        rows = [row for row in self._certificates[device.pk] if row.state in states]
-        if old and self.operation is not None:
-            rows = [row for row in rows if row.authority_id == self.operation.old_ca_id]
-        return rows[0] if rows else None
-
-    def _server(self, device: Device, state: str) -> Server:
-        current = self._one(device, CertificateState.CURRENT)
-        if state == NOW or self.operation is None:
-            return self._as_it_is(device, current)
-        future = self._one(device, CertificateState.FUTURE)
-        is_late = device.is_primary_server and not device.is_alive(self.now)
-        if state == ROLLBACK:
-            return self._rolled_back(device, current)
-        shown = current if is_late or future is None else future
-        if shown is None or shown.authority_id != self.operation.new_ca_id:
-            return self._column(device, shown, "late: old certificate")
-        if state == RETIREMENT:
-            return self._column(device, shown, "new certificate")
-        before = None if self.operation.is_strict else current
-        return self._column(
-            device, shown, "new certificate", link=links.carrier(self.operation), rescue=before
-        )
-
-    def _as_it_is(self, device: Device, current: ServerCertificate | None) -> Server:
+    def _why_no_path(self, server: Server, state: str) -> str:
+        assert server.sent is not None  # otherwise nothing is known
         operation = self.operation
-        if current is None or current.authority is None:
-            return self._column(device, current, "certificate")
-        if operation is None or current.authority_id == operation.old_ca_id:
-            is_armed = operation is not None and operation.state in _ARMED
-            bridge = links.bridge(operation) if operation is not None and is_armed else None
-            link = bridge or links.for_leaf_of(current.authority)
-            is_backward = bridge is not None or _is_older(current.authority)
-            return self._column(device, current, "certificate", link=link, is_backward=is_backward)
-        has_old_chain = operation.state in _SWITCHED and not operation.is_strict
-        before = self._one(device, CertificateState.PREVIOUS, old=True) if has_old_chain else None
-        link = links.for_leaf_of(current.authority)
-        return self._column(device, current, "new certificate", link=link, rescue=before)
-
-    def _rolled_back(self, device: Device, current: ServerCertificate | None) -> Server:
-        """The old certificate with the backward link; the rescue port shows the new chain."""
-        assert self.operation is not None  # only of an operation one can go back
-        states = (CertificateState.CURRENT, CertificateState.PREVIOUS)
-        shown = self._one(device, *states, old=True) or current
-        new = current if current is not shown else self._one(device, CertificateState.FUTURE)
-        return self._column(
-            device,
-            shown,
-            "old certificate",
-            link=_backward(self.operation),
-            is_backward=True,
-            rescue=new,
-        )
-
-    def _column(
-        self,
-        device: Device,
-        row: ServerCertificate | None,
-        says: str,
-        *,
-        link: bytes | None = None,
-        is_backward: bool = False,
-        rescue: ServerCertificate | None = None,
-    ) -> Server:
-        if row is None:
-            return Server(device, "no certificate", None)
-        linked = x509.load_pem_x509_certificate(link) if link else None
-        name = device.address
-        shown = tuple(_chain(rescue)) if rescue is not None else ()
-        sent = Sent(name, tuple(_chain(row)), linked, is_backward, shown)
-        words = {False: "link", True: "backward link"}
-        return Server(device, f"{says}, {words[is_backward]}" if linked else says, sent)
-
-
-def _reporting(zone: Zone) -> "QuerySet[Any]":
-    devices = Device.objects.filter(zone=zone).active().exclude_primary_servers()
-    return devices.annotate(reported=Cast("trusted_fingerprints", TextField()))
-
-
-def _chain(row: ServerCertificate) -> Iterator[x509.Certificate]:
-    yield row.x509()
-    if row.intermediates:
-        yield from x509.load_pem_x509_certificates(row.intermediates.encode())
-
-
-def _is_older(authority: CertificateAuthority) -> bool:
-    """Whether the CA in whose name the link to this one is sent came after it: rolled back."""
-    beside = links.oldest_beside(authority)
-    return beside is not None and beside.generation > authority.generation
-
-
-def _backward(operation: Operation) -> bytes | None:
-    found = LinkCertificate.objects.filter(
-        certified=operation.old_ca_id, authority=operation.new_ca_id, revoked_at=None
-    )
-    link = found.order_by("pk").last()
-    return link.x509().public_bytes(Encoding.PEM) if link else None
-
-
-def _why_not(server: Server) -> str:
-    assert server.sent is not None  # that was said already
-    if server.says.startswith("late"):
-        return "late: old certificate without link"
-    without = [] if server.sent.link else ["no link"]
-    without += [] if server.sent.rescue else ["no rescue port"]
-    return " and ".join(without) or "neither link nor rescue port speaks for its CAs"
+        if server.sent.link is not None:
+            return "the link speaks for another CA"
+        if server.is_late:
+            return "it is away and sends no link"
+        if state == RETIREMENT:
+            return "the link has ended"
+        if operation is not None and operation.is_strict:
+            return "Strict: no link is sent"
+        if operation is not None and state == NOW and operation.state in _BEFORE_ARMED:
+            return "no link before it is armed"
+        return "no link is sent"

@@ -63,6 +63,7 @@ def test_held_operation_and_its_dialogs(screen, live_server, operation):
     own = f"/certificates/operations/{operation.pk}"
     paths = ["/certificates/", "/certificates/?columns=all", "/certificates/remint-ca/", f"{own}/"]
     paths += [f"{own}/{dialog}/" for dialog in ("postpone", "sign-off", "cancel", "roll-back")]
+    paths += [f"/certificates/who-can-talk/?state={state}" for state in ("now", "activation")]
 
     for path in paths:
         screen.goto(live_server.url + path)
