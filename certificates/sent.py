@@ -114,7 +114,7 @@ class Servers:
     def _before(self, device: Device, current: ServerCertificate) -> ServerCertificate | None:
         """What the home keeps in previous/: what was live before the last switch or rollback."""
         if not device.is_primary_server:
-            return None  # its rescue port has no manifest to give
+            return None  # agents ask the rescue ports of Primary Servers alone
         rows = [row for row in self._certificates[device.pk] if row.state == State.PREVIOUS]
         undone = self._undone.get(device.pk, [])
         last = max(undone, default=0)
