@@ -21,8 +21,10 @@ class TooMany(Exception):
 class Parked:
     """Waiting devices, by id. `asked` returns the ids of those that are to refresh."""
 
-    def __init__(self, asked: Callable[[], set[int]], executor: Executor) -> None:
-        self._asked, self._executor = asked, executor
+    def __init__(
+        self, asked: Callable[[], set[int]], executor: Executor, *, most: int = MOST
+    ) -> None:
+        self._asked, self._executor, self._most = asked, executor, most
         self._bells: dict[int, set[asyncio.Event]] = {}
         self._looking: asyncio.Task[None] | None = None
 
@@ -31,7 +33,7 @@ class Parked:
 
     async def wait(self, device: int, *, gone: asyncio.Event, seconds: float = SECONDS) -> bool:
         """Return whether the device is to refresh, at the latest after `seconds` or when gone."""
-        if len(self._bells) >= MOST:
+        if len(self._bells) >= self._most:
             raise TooMany
         bell = asyncio.Event()
         self._bells.setdefault(device, set()).add(bell)

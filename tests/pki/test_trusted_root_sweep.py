@@ -17,17 +17,17 @@ from pki import trusted_root
 
 NOW = datetime.now(UTC)
 CORPUS = Path(__file__).parents[2] / "../shared/reference/certificates-corpus.tgz"
-SECONDS = 2.0  # no upload may take longer
+SECONDS = 2.0  # of CPU: no upload may take longer, which the machine's load must not decide
 
 
 def answer(data):
     """Return what an upload of this file is told (nothing: accepted), and how long it took."""
-    begun = time.monotonic()
+    begun = time.process_time()
     try:
         trusted_root.read(data, now=NOW)
     except ValueError as error:
-        return str(error), time.monotonic() - begun
-    return "", time.monotonic() - begun
+        return str(error), time.process_time() - begun
+    return "", time.process_time() - begun
 
 
 def faults(files):

@@ -9,7 +9,7 @@ import pytest
 from devices import actions
 from devices.models import Device
 from tests.zcc.test_device_api import Api
-from zcc import device_api, parked
+from zcc import device_api
 from zcc.ground import clock, here
 from zcc.parked import Parked, TooMany
 
@@ -79,11 +79,9 @@ def test_one_device_may_wait_twice(executor):
     assert wait_all(Parked(Asked(7), executor), [7, 7], 5) == [True, True]
 
 
-def test_server_that_is_full_says_so(executor, monkeypatch):
-    monkeypatch.setattr(parked, "MOST", 1)
-
+def test_server_that_is_full_says_so(executor):
     with pytest.raises(TooMany):
-        wait_all(Parked(Asked(), executor), [1, 2], 0.1)
+        wait_all(Parked(Asked(), executor, most=1), [1, 2], 0.1)
 
 
 # Through the device API
