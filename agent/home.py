@@ -218,13 +218,29 @@ class Home:
             self._make(change)
             return True
 
-    def set_link(self, link_pem: bytes | None) -> bool:
-        """Send this link from now on, or none; return whether that is new."""
+    def set_link(self, link_pem: bytes | None, *, leaf_sha256: str) -> bool:
+        """
+        Send this link from now on, or none; return whether that is new.
+
+        A link is right for one certificate. If what is live is not `leaf_sha256` any more, because
+        somebody has switched or gone back meanwhile, nothing is done.
+        """
         with self._settled():
+            live = self._read("security/server.cer")
+            if live is None or pem.fingerprint(live) != leaf_sha256:
+                return False
             is_new = self._read("security/link.cer") != link_pem
             if is_new:
                 self._make(Change({"security/link.cer": link_pem}))
             return is_new
+
+    def forget_previous(self, ca_pem: bytes) -> None:
+        """Keep nothing more of what was live before under this CA; another one's stays."""
+        with self._settled():
+            if self._read("previous/ca.cert") == ca_pem:
+                change = Change()
+                self._empty(change, "previous")
+                self._make(change)
 
     def retire(self) -> None:
         """Forget the old CA: send no link any more, and keep nothing of what was live before."""

@@ -54,7 +54,7 @@ def _follow_current(home: Home, slot: Slot, log: Callable[[str], None]) -> None:
     _roll_back(home, slot, log)
     live = home.live()
     if live is not None and live.leaf_sha256 == pem.fingerprint(chain):
-        home.set_link(_optional(slot.get("link")))
+        home.set_link(_optional(slot.get("link")), leaf_sha256=live.leaf_sha256)
     if requested is not None and (live is None or live.leaf_sha256 != pem.fingerprint(chain)):
         home.install(key_der=requested, chain_pem=chain, ca_pem=slot["ca"].encode("ascii"))
         log("The server certificate is in use.")

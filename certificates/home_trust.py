@@ -37,10 +37,10 @@ def follow(device: Device, *, home: Home) -> int:
         rows = ServerCertificate.objects.filter(device=device, sha256=live.leaf_sha256)
         row = rows.exclude(authority=None).select_related("authority").first()
         if row is not None and row.authority is not None:
-            home.set_link(links.for_leaf_of(row.authority))
+            home.set_link(links.for_leaf_of(row.authority), leaf_sha256=live.leaf_sha256)
     before = home.read_file("previous/ca.cert")
     if before is not None and not _is_trusted(before, device.zone):
-        home.retire()
+        home.forget_previous(before)
     if published is None:
         return 0
     home.write_file(MANIFEST, published.envelope.encode())

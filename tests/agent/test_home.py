@@ -199,12 +199,38 @@ def test_nothing_to_go_back_to_is_said(home, zone, install, stage):
 
 def test_link_is_what_was_set_last(home, zone, install):
     install(home)
+    leaf = home.live().leaf_sha256
 
-    assert home.set_link(zone.link) is True
-    assert home.set_link(zone.link) is False
+    assert home.set_link(zone.link, leaf_sha256=leaf) is True
+    assert home.set_link(zone.link, leaf_sha256=leaf) is False
     assert sent_by(home)[1:] == pem.split(zone.link)
-    assert home.set_link(None) is True
+    assert home.set_link(None, leaf_sha256=leaf) is True
     assert sent_by(home)[1:] == []
+
+
+def test_link_for_a_certificate_that_is_no_longer_live_is_not_sent(home, zone, install, stage):
+    install(home)
+    before = home.live().leaf_sha256
+    stage(home)
+    home.activate(zone.operation)
+    sent = sent_by(home)
+
+    assert home.set_link(None, leaf_sha256=before) is False
+    assert sent_by(home) == sent
+
+
+def test_only_the_ca_that_is_meant_is_forgotten(home, zone, install, stage):
+    install(home)
+    stage(home)
+    home.activate(zone.operation)
+    sent = sent_by(home)
+
+    home.forget_previous(zone.new.pem)
+    assert home.read_file("previous/ca.cert") == zone.old.pem
+
+    home.forget_previous(zone.old.pem)
+    assert home.read_file("previous/ca.cert") is None
+    assert sent_by(home) == sent
 
 
 def _key_der(home):
