@@ -4,6 +4,7 @@ import os
 import shutil
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.people_and_devices import PASSWORD, alice, bob, make_device, make_update, now, zone
 
@@ -11,6 +12,9 @@ __all__ = ["alice", "bob", "make_device", "make_update", "now", "zone"]
 
 # Playwright's own event loop runs in the thread of the test; Django would refuse to work in it.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+
+BUSY = 20_000  # milliseconds: what a machine may take that has other tests to run
+expect.set_options(timeout=BUSY)
 
 CHROMIUM = shutil.which("chromium")
 
@@ -34,7 +38,7 @@ def errors(page):
 @pytest.fixture
 def console(live_server, page, errors, alice, zone):
     """A page of the console, signed in as Alice; `console.goto("/devices/")` and so on."""
-    page.context.set_default_timeout(5000)
+    page.context.set_default_timeout(BUSY)
     page.goto(f"{live_server.url}/login/")
     page.get_by_label("User name").fill("alice")
     page.get_by_label("Password").fill(PASSWORD)

@@ -61,7 +61,7 @@ def test_status_changes_on_the_page_by_itself(console, live_server, update, now,
 
     row = console.get_by_role("row").filter(has_text="Download in Progress")
 
-    expect(row).to_have_count(1, timeout=8000)
+    expect(row).to_have_count(1)
     assert errors == []
 
 
@@ -116,7 +116,7 @@ def test_frozen_page_says_since_when(console, live_server, update):
     console.goto(f"{live_server.url}/system-updates/{update.pk}/devices/")
     console.route("**/devices/", lambda route: route.abort())
 
-    expect(console.get_by_text("no answer from the server since")).to_be_visible(timeout=8000)
+    expect(console.get_by_text("no answer from the server since")).to_be_visible()
 
 
 def test_settings_error_leads_to_its_field(console, live_server, make_device):
