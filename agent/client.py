@@ -38,6 +38,10 @@ class NoAnswer(Exception):
     """No server answered as it should. The text says which, and what happened."""
 
 
+class NotUnderstood(NoAnswer):
+    """A server answered with what is no answer. The text says what."""
+
+
 class NoAgreement(NoAnswer):
     """A server is there, and this device refuses what it shows or cannot speak with it."""
 
@@ -136,7 +140,7 @@ def call(
             connection.request("POST", path, json.dumps(body(peer)), headers)
         connection.sock.settimeout(patience)
         response = connection.getresponse()
-        data = _read_all(response)
+        data = _read_all(response, server)
     return Answer(_understood(server, response, data), server, peer, issuer)
 
 
@@ -207,6 +211,15 @@ def _connected(
             yield _on_socket(tls, host, port), hashlib.sha256(leaf).hexdigest(), issuer
 
 
+def is_address(server: str) -> bool:
+    """Return whether `server` is written as a server of the zone is: https://ADDRESS:PORT."""
+    try:
+        _host_and_port(server)
+    except NoAnswer:
+        return False
+    return True
+
+
 def _host_and_port(server: str) -> tuple[str, int]:
     try:
         parts = urlsplit(server)
@@ -241,10 +254,10 @@ def _hang_up(connected: socket.socket) -> None:
         socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
 
-def _read_all(response: http.client.HTTPResponse) -> bytes:
+def _read_all(response: http.client.HTTPResponse, server: str) -> bytes:
     data = response.read(MAX_ANSWER + 1)
     if len(data) > MAX_ANSWER:
-        raise http.client.HTTPException(f"it sent more than {MAX_ANSWER} bytes")
+        raise NotUnderstood(f"{server} sent an answer of more than {MAX_ANSWER} bytes.")
     if response.length:
         raise http.client.HTTPException("it stopped in the middle of its answer")
     return data
@@ -291,7 +304,7 @@ def _understood(server: str, response: http.client.HTTPResponse, data: bytes) ->
         body = parse_object(data)
     except ManifestError as error:
         if response.status == 200:
-            raise NoAnswer(f"{server} sent an answer that is not understood.") from error
+            raise NotUnderstood(f"{server} sent an answer that is not understood.") from error
         body = {}
     if response.status == 200:
         return body

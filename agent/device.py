@@ -25,7 +25,7 @@ from agent import (
     system_trust,
     trust,
 )
-from agent.client import Name, NoAnswer, Untrusted
+from agent.client import Name, NoAnswer, NotUnderstood, Refused, Untrusted
 from agent.content import ContentError
 from agent.home import Home
 from agent.manifest import Manifest, ManifestError, Update, format_time, parse_time
@@ -39,6 +39,13 @@ except ImportError:  # not in the zipapp, and it needs a package that plain devi
     satellite = None  # type: ignore[assignment]
 
 Log = Callable[[str], None]
+
+# What a server of the zone may say. One that lies is not to put a device to sleep, to leave it
+# without a server, or to move it to another time.
+MAX_INTERVAL = 30 * 86400.0
+MAX_SERVERS, MAX_FORMER = 100, 8
+SLACK = timedelta(days=1)
+FAR_AHEAD = timedelta(days=3660)
 
 
 class Device:
@@ -78,13 +85,10 @@ class Device:
     def _refresh(self, clock: Callable[[], datetime]) -> float:
         anchors = trust.current(self.home)
         sent = len(self.state.steps)
-        answer = self._ask(self._request(clock(), anchors), anchors)
-        try:
-            self._take_in(answer.body, clock())
-        except (KeyError, TypeError, ValueError) as error:
-            raise NoAnswer(f"{answer.server} sent an answer that is not understood.") from error
+        answer = self._ask(self._request(clock(), anchors), anchors, clock)
         del self.state.steps[:sent]
         self.state.proof_is_news = False
+        self.state.refusal = None  # this server was told, and nothing of its own was refused
         self._prefer(answer.server)
         self.state.save(self.home)
         return self.state.interval
@@ -97,6 +101,9 @@ class Device:
                 offered = proof.rescue_manifest(server, before)
                 self._accept(offered, self.server_time(now))
                 self._set_trust()
+            except ManifestError as error:
+                text = f"The rescue port of {server} sent a manifest that is refused. {error}"
+                self._refuse(server, text, now)
             except NoAnswer as error:
                 self.log(f"No rescue. {error}")
             if trust.current(self.home) != before:
@@ -173,49 +180,93 @@ class Device:
             request["certificates"] = self._reported
         return request
 
-    def _ask(self, request: dict[str, Any], anchors: bytes) -> client.Answer:
-        """Post the request, completed by the leaf that the server shows in this connection."""
-        context = client.trusting(anchors)
-        return client.call_any(
-            self.state.servers,
-            lambda server: client.call(
-                server,
-                "/device/refresh",
-                context=context,
-                token=self.identity.token,
-                body=lambda peer: {**request, "peer": peer},
-            ),
-        )
+    def _ask(
+        self, request: dict[str, Any], anchors: bytes, clock: Callable[[], datetime]
+    ) -> client.Answer:
+        """
+        Post the request, completed by the leaf that the server shows in this connection.
 
-    def _take_in(self, answer: dict[str, Any], now: datetime) -> None:
-        """Keep what a server answered. Raises for an answer that is not one."""
-        server_time = parse_time(answer["time"])
-        interval, servers = float(answer["next_refresh"]), [str(url) for url in answer["servers"]]
+        A server whose answer is refused is passed over: the next one hears of it.
+        """
+        context = client.trusting(anchors)
+
+        def ask(server: str) -> client.Answer:
+            try:
+                answer = client.call(
+                    server,
+                    "/device/refresh",
+                    context=context,
+                    token=self.identity.token,
+                    body=lambda peer: {**request, "refusal": self.state.refusal, "peer": peer},
+                )
+                self._keep(answer, clock())
+            except NotUnderstood as error:
+                self._refuse(server, str(error), clock())
+                raise
+            except Refused as error:
+                if error.retry_after is None:  # the next time another one may say otherwise
+                    self._ask_last(server)
+                raise
+            return answer
+
+        return client.call_any([*self.state.servers, *self.state.former], ask)
+
+    def _refuse(self, server: str, reason: str, now: datetime) -> None:
+        """Note that this server sent what is not to be followed, and ask it last from now on."""
+        self.log(reason)
+        at = format_time(self.server_time(now))
+        self.state.refusal = {"server": server, "reason": reason, "at": at}
+        self._ask_last(server)
+
+    def _ask_last(self, server: str) -> None:
+        self.state.servers.sort(key=server.__eq__)
+        self.state.save(self.home)
+
+    def _keep(self, answer: client.Answer, now: datetime) -> None:
+        """Keep what a server answered. Raises NotUnderstood; then nothing of it is kept."""
+        try:
+            self._keep_all(answer.body, now)
+        except ManifestError as error:
+            text = f"{answer.server} sent a trust manifest that is refused. {error}"
+            raise NotUnderstood(text) from error
+        except (ContentError, KeyError, TypeError, ValueError) as error:
+            text = f"{answer.server} sent an answer that is not understood."
+            raise NotUnderstood(text) from error
+
+    def _keep_all(self, answer: dict[str, Any], now: datetime) -> None:
+        server_time, interval = self._time_in(answer), _interval_in(answer)
+        servers = _servers_in(answer)
         order = answer.get("update")
         if order is not None:
             order = {name: order[name] for name in ("id", "attempt", "sha256", "size", "sources")}
+        wish = proof.wish(answer.get("prove"))
+        if answer.get("manifest"):  # first: of an answer with a false one nothing is kept
+            self._accept(str(answer["manifest"]), server_time)
         # Measured after the answer came, so too small rather than too large: never early.
         self.state.offset = math.floor((server_time - now).total_seconds() * 10) / 10
-        self.state.interval = max(interval, 1.0)
-        self.state.servers = servers or self.state.servers
+        self.state.interval = interval
+        if servers:
+            gone = [url for url in self.state.servers + self.state.former if url not in servers]
+            self.state.servers, self.state.former = servers, gone[:MAX_FORMER]
         self.state.order = order
-        self.state.prove = proof.wish(answer.get("prove"))
-        if answer.get("manifest"):
-            self._accept(str(answer["manifest"]), server_time)
+        self.state.prove = wish
         if self.replica is not None and "content" in answer:
             self.replica.follow(answer["content"])
         if self.is_authentication() and satellite is not None and "certificates" in answer:
+            satellite.follow(self.home, answer["certificates"], log=self.log)
             self.state.certificates = answer["certificates"]
-            satellite.follow(self.home, self.state.certificates, log=self.log)
+
+    def _time_in(self, answer: dict[str, Any]) -> datetime:
+        """Return the server's time. Raises ValueError for one that no server of the zone has."""
+        at, issued_at = parse_time(answer["time"]), self.manifest.issued_at
+        if not issued_at - SLACK <= at <= issued_at + FAR_AHEAD:
+            raise ValueError("before the trust manifest was signed, or long after")
+        return at
 
     def _accept(self, envelope: str, now: datetime) -> None:
-        """Keep a manifest that is newer than ours; refuse any other and keep on with ours."""
-        try:
-            offered = manifest.read(envelope.encode(), self.identity.key())
-            manifest.check(offered, zone=self.identity.zone, epoch=self.state.epoch, now=now)
-        except ManifestError as error:
-            self.log(f"Refused a trust manifest. {error}")
-            return
+        """Keep a manifest that is newer than ours. Raises ManifestError; then ours stays."""
+        offered = manifest.read(envelope.encode(), self.identity.key())
+        manifest.check(offered, zone=self.identity.zone, epoch=self.state.epoch, now=now)
         if offered.epoch > self.state.epoch:
             self.manifest, self.state.epoch = offered, offered.epoch
             self.state.manifest = envelope
@@ -355,6 +406,20 @@ class Device:
         self.state.save(self.home)
         self.log(f"Update {progress.update}: {progress.state}. {reason}".rstrip())
         return True
+
+
+def _interval_in(answer: dict[str, Any]) -> float:
+    interval = float(answer["next_refresh"])
+    if not math.isfinite(interval):
+        raise ValueError("no number of seconds")
+    return min(max(interval, 1.0), MAX_INTERVAL)
+
+
+def _servers_in(answer: dict[str, Any]) -> list[str]:
+    servers = list(answer["servers"])
+    if len(servers) > MAX_SERVERS or not all(map(client.is_address, servers)):
+        raise ValueError("not a list of servers")
+    return servers
 
 
 def _summary(current: Manifest) -> str:

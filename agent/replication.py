@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from agent import client, pem
+from agent import client, content, pem
 from agent.client import NoAnswer
 from agent.content import ContentError
 from agent.home import Home
@@ -78,8 +78,14 @@ class Replica:
         self._thread: threading.Thread | None = None
 
     def follow(self, items: Sequence[dict[str, Any]]) -> None:
-        """Hold exactly these items from now on: drop others, begin to fetch what is missing."""
-        wanted = {str(item["sha256"]): item for item in items}
+        """
+        Hold exactly these items from now on: drop others, begin to fetch what is missing.
+
+        Raises KeyError, ValueError or ContentError for what is no list of items.
+        """
+        wanted = {str(item["sha256"]): {**item, "size": int(item["size"])} for item in items}
+        for sha256 in wanted:
+            content.path_of(self.home.path, sha256)
         for sha256 in set(self.home.content_items()) - set(wanted):
             self.home.drop_content(sha256)
         with self._lock:

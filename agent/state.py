@@ -66,6 +66,7 @@ class State:
     """Everything that must survive a restart. Written whole, atomically."""
 
     servers: list[str]
+    former: list[str] = field(default_factory=list)  # servers no longer named: asked last
     epoch: int = 0
     manifest: str = ""
     interval: float = 60.0  # seconds between two refreshes, as the server said last
@@ -78,6 +79,8 @@ class State:
     prove: dict[str, Any] | None = None  # what a server asked to be proven, until it is tried
     proof: dict[str, Any] | None = None  # how the last try ended
     proof_is_news: bool = False
+    # What a server sent that was refused, until another server has been told of it.
+    refusal: dict[str, Any] | None = None
 
     @classmethod
     def load(cls, home: Home) -> State:

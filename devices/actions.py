@@ -14,7 +14,7 @@ import agent
 from devices import check_ins
 from devices.models import Device, Heartbeat, Kind, RegistrationKey, Zone
 from pki import names
-from zcc.ground.wire import text
+from zcc.ground.wire import instant, text
 
 MAX_ADDITIONAL_NAMES = 50
 MAX_TRUSTED = 64
@@ -180,6 +180,7 @@ def record_contact(device: Device, report: Mapping[str, object], *, now: datetim
         "addresses": _addresses(device, report),
         "trusted_fingerprints": _fingerprints(report.get("trust")),
         "trust_epoch": _epoch(report.get("epoch")),
+        **_refusal(report, now=now),
     }
     changed = {name: value for name, value in facts.items() if getattr(device, name) != value}
     if device.refresh_asked_at is not None:  # not what is asked for meanwhile
@@ -264,6 +265,15 @@ def _addresses(device: Device, report: Mapping[str, object]) -> list[str]:
 def _fingerprints(value: object) -> list[str]:
     found = value if isinstance(value, list) else []
     return sorted(str(item) for item in found[:MAX_TRUSTED] if SHA256.fullmatch(str(item)))
+
+
+def _refusal(report: Mapping[str, object], *, now: datetime) -> dict[str, object]:
+    """What the device says that it refused from a server; nothing is the usual case."""
+    told = report.get("refusal")
+    if not isinstance(told, dict) or not (reason := text(told, "reason")[:400]):
+        return {}
+    at = instant(told, "at")
+    return {"refused": reason, "refused_at": min(at, now) if at else now}
 
 
 def _epoch(value: object) -> int:

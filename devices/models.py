@@ -134,6 +134,9 @@ class Device(models.Model):
         db_persist=True,
     )
     trust_epoch = models.PositiveBigIntegerField(default=0)
+    # What a server sent it that it did not follow, in words; the last time that it was so.
+    refused = models.CharField(max_length=400, blank=True)
+    refused_at = models.DateTimeField(null=True)
     token_hash = models.CharField(max_length=64, unique=True, null=True, editable=False)
 
     objects = DeviceQuerySet.as_manager()

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from agent import enrol, loop, trust
-from agent.client import NoAnswer, Refused, Untrusted
+from agent.client import Refused, Untrusted
 from agent.device import Device
 from agent.enrol import EnrolmentError, WrongFingerprint
 from agent.loop import Bell, Loop
@@ -269,42 +269,6 @@ def test_new_trust_that_reaches_no_server_is_not_kept(make_device, server, zone)
     turns(device, 1)
 
     assert trust.current(device.home) == before
-
-
-@pytest.mark.parametrize("attack", ["older", "another zone", "expired", "unsigned", "cut off"])
-def test_manifest_that_may_not_be_followed_is_refused(make_device, server, zone, attack):
-    device, lines = make_device()
-    server.publish(epoch=5)
-    device.refresh(loop.now)
-    anchors = [zone.old.pem, zone.new.pem]
-    past = {"expires_at": (NOW - timedelta(days=1)).isoformat().replace("+00:00", "Z")}
-    envelope = {
-        "older": zone.envelope(epoch=4, anchors=anchors),
-        "another zone": zone.envelope(epoch=6, anchors=anchors, zone="other"),
-        "expired": zone.envelope(epoch=6, anchors=anchors, **past),
-        "unsigned": zone.envelope(epoch=6).replace(b'"signature": "', b'"signature": "AAAA'),
-        "cut off": zone.envelope(epoch=6)[:-40],
-    }[attack]
-    server.manifest = envelope
-
-    turns(device, 2)
-
-    assert lines[-1].startswith("Refused a trust manifest. ")
-    assert (device.state.epoch, trusted(device)) == (5, {zone.old.sha256})
-
-
-@pytest.mark.parametrize(
-    "extra", [{"time": "now"}, {"servers": 5}, {"update": {}}, {"next_refresh": "soon"}]
-)
-def test_answer_that_is_not_understood_changes_nothing(make_device, server, extra):
-    device, _ = make_device()
-    before = (device.home.path / "state.json").read_bytes()
-    server.extra = extra
-
-    with pytest.raises(NoAnswer, match="not understood"):
-        device.refresh(loop.now)
-
-    assert (device.home.path / "state.json").read_bytes() == before
 
 
 def test_busy_server_is_left_alone_for_as_long_as_it_says(make_device, server):

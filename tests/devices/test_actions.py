@@ -86,3 +86,36 @@ def test_one_tick_a_second_is_won(zone):
 
     assert [rows.win_tick(at=now), rows.win_tick(at=now)] == [True, False]
     assert rows.win_tick(at=now + timedelta(seconds=1))
+
+
+def test_what_a_device_refused_is_kept_until_it_refuses_again(make_device, now):
+    device = make_device("ws1")
+    told = {"server": "https://10.0.0.9:7444", "reason": "Not signed.", "at": now.isoformat()}
+
+    actions.record_contact(device, {"refusal": told}, now=now)
+    actions.record_contact(device, {"refusal": None}, now=now + timedelta(minutes=5))
+
+    device.refresh_from_db()
+    assert (device.refused, device.refused_at) == ("Not signed.", now)
+
+
+@pytest.mark.parametrize(
+    "told", [5, {}, {"reason": 5}, {"reason": ""}, {"at": "2026-11-26T00:00:00Z"}]
+)
+def test_refusal_without_a_reason_is_none(make_device, now, told):
+    device = make_device("ws1")
+
+    actions.record_contact(device, {"refusal": told}, now=now)
+
+    device.refresh_from_db()
+    assert device.refused_at is None
+
+
+def test_refusal_of_the_future_is_one_of_now(make_device, now):
+    device = make_device("ws1")
+    told = {"reason": "x" * 1000, "at": "9999-01-01T00:00:00Z"}
+
+    actions.record_contact(device, {"refusal": told}, now=now)
+
+    device.refresh_from_db()
+    assert (len(device.refused), device.refused_at) == (400, now)

@@ -20,6 +20,16 @@ def test_summary_shows_what_is_known(client, bob, make_device, now):
         assert fact in response.text
 
 
+def test_summary_says_what_the_device_refused(client, bob, make_device, now):
+    device = make_device("osl", refused="A manifest of <another> zone.", refused_at=now)
+    client.force_login(bob)
+
+    text = client.get(f"/devices/{device.pk}/").text
+
+    assert "This device refused what a server sent it." in text
+    assert "A manifest of &lt;another&gt; zone." in text
+
+
 @pytest.mark.parametrize(("minutes", "family"), [(1, "ok"), (24 * 60, "ok"), (24 * 60 + 2, "warn")])
 def test_device_is_silent_after_two_missed_refreshes(
     client, bob, make_device, now, minutes, family
