@@ -84,3 +84,33 @@ def _copy(source: Source, target: BinaryIO, sha256: str, size: int | None) -> in
     if digest.hexdigest() != sha256:
         raise ContentError("What arrived has another checksum.")
     return received
+
+
+class Holder:
+    """What holds content items, in content-repo below its `path`."""
+
+    path: Path
+
+    def add_content(self, sha256: str, source: Source, *, size: int | None = None) -> int:
+        """Copy `source` into content-repo; return its size. Raises ContentError: see `add`."""
+        return add(self.path / "content-repo", sha256, source, size=size)
+
+    def has_content(self, sha256: str) -> bool:
+        """Return whether the content item is here, complete."""
+        return self._content_path(sha256).is_file()
+
+    def open_content(self, sha256: str) -> BinaryIO:
+        """Open the content item for reading. Raises FileNotFoundError."""
+        return self._content_path(sha256).open("rb")
+
+    def drop_content(self, sha256: str) -> None:
+        """Remove the content item if it is here."""
+        files.remove(self._content_path(sha256))
+
+    def content_items(self) -> list[str]:
+        """Return the checksums of all content items that are here."""
+        found = (self.path / "content-repo").glob("?" * 64)
+        return sorted(path.name for path in found)
+
+    def _content_path(self, sha256: str) -> Path:
+        return path_of(self.path / "content-repo", sha256)

@@ -23,10 +23,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from agent import content, files, held, journal, pairs, pem, remint_repo, shown
-from agent.content import Source
 from agent.held import GoAhead, Live, Staged
 from agent.held import HomeError as HomeError
 from agent.journal import Change
@@ -43,7 +41,7 @@ SERVER_FOLDERS = (
 _PARTS = ("server.cer", "server.key", "ca.cert", "link.cer", "operation")
 
 
-class Home:
+class Home(content.Holder):
     """The home in the folder `path`. `make` it once; then any process may use it at any time."""
 
     def __init__(self, path: Path | str) -> None:
@@ -304,27 +302,6 @@ class Home:
         with self._settled():
             return [path.read_bytes() for path in self._anchor_files()]
 
-    def add_content(self, sha256: str, source: Source, *, size: int | None = None) -> int:
-        """Copy `source` into content-repo; return its size. Raises ContentError: see `content`."""
-        return content.add(self.path / "content-repo", sha256, source, size=size)
-
-    def has_content(self, sha256: str) -> bool:
-        """Return whether the content item is here, complete."""
-        return self._content_path(sha256).is_file()
-
-    def open_content(self, sha256: str) -> BinaryIO:
-        """Open the content item for reading. Raises FileNotFoundError."""
-        return self._content_path(sha256).open("rb")
-
-    def drop_content(self, sha256: str) -> None:
-        """Remove the content item if it is here."""
-        files.remove(self._content_path(sha256))
-
-    def content_items(self) -> list[str]:
-        """Return the checksums of all content items that are here."""
-        found = (self.path / "content-repo").glob("?" * 64)
-        return sorted(path.name for path in found)
-
     def write_file(self, relative: str, data: bytes, mode: int = 0o644) -> None:
         """Let the file `relative` to the home hold `data`; written only if it does not yet."""
         path = self._inside(relative)
@@ -398,9 +375,6 @@ class Home:
 
     def _anchor_files(self) -> list[Path]:
         return sorted((self.path / "security/trust-store").glob("zone-ca-*.pem"))
-
-    def _content_path(self, sha256: str) -> Path:
-        return content.path_of(self.path / "content-repo", sha256)
 
     def _inside(self, relative: str) -> Path:
         path = self.path / relative
