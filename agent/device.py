@@ -25,13 +25,14 @@ from agent import (
     system_trust,
     trust,
 )
-from agent.client import Name, NoAnswer, NotUnderstood, Refused, Untrusted
+from agent.client import NoAnswer, NotUnderstood, Refused, Untrusted
 from agent.content import ContentError
 from agent.home import Home
-from agent.manifest import Manifest, ManifestError, Update, format_time, parse_time
+from agent.manifest import Manifest, ManifestError, Update, format_time
 from agent.plan import Situation, Step
 from agent.replication import Replica
 from agent.state import Identity, Progress, State
+from agent.told import read
 
 try:
     from agent import satellite
@@ -40,12 +41,7 @@ except ImportError:  # not in the zipapp, and it needs a package that plain devi
 
 Log = Callable[[str], None]
 
-# What a server of the zone may say. One that lies is not to put a device to sleep, to leave it
-# without a server, or to move it to another time.
-MAX_INTERVAL = 30 * 86400.0
-MAX_SERVERS, MAX_FORMER = 100, 8
-SLACK = timedelta(days=1)
-FAR_AHEAD = timedelta(days=3660)
+MAX_FORMER = 8  # servers that are no longer named
 
 
 class Device:
@@ -234,34 +230,22 @@ class Device:
             raise NotUnderstood(text) from error
 
     def _keep_all(self, answer: dict[str, Any], now: datetime) -> None:
-        server_time, interval = self._time_in(answer), _interval_in(answer)
-        servers = _servers_in(answer)
-        order = answer.get("update")
-        if order is not None:
-            order = {name: order[name] for name in ("id", "attempt", "sha256", "size", "sources")}
-        wish = proof.wish(answer.get("prove"))
-        if answer.get("manifest"):  # first: of an answer with a false one nothing is kept
-            self._accept(str(answer["manifest"]), server_time)
+        told = read(answer, issued_at=self.manifest.issued_at)
+        if told.manifest:  # first: of an answer with a false one nothing is kept
+            self._accept(told.manifest, told.time)
         # Measured after the answer came, so too small rather than too large: never early.
-        self.state.offset = math.floor((server_time - now).total_seconds() * 10) / 10
-        self.state.interval = interval
-        if servers:
-            gone = [url for url in self.state.servers + self.state.former if url not in servers]
-            self.state.servers, self.state.former = servers, gone[:MAX_FORMER]
-        self.state.order = order
-        self.state.prove = wish
+        self.state.offset = math.floor((told.time - now).total_seconds() * 10) / 10
+        self.state.interval = told.interval
+        if told.servers:
+            known = self.state.servers + self.state.former
+            self.state.former = [url for url in known if url not in told.servers][:MAX_FORMER]
+            self.state.servers = told.servers
+        self.state.order, self.state.prove = told.order, told.prove
         if self.replica is not None and "content" in answer:
             self.replica.follow(answer["content"])
         if self.is_authentication() and satellite is not None and "certificates" in answer:
             satellite.follow(self.home, answer["certificates"], log=self.log)
             self.state.certificates = answer["certificates"]
-
-    def _time_in(self, answer: dict[str, Any]) -> datetime:
-        """Return the server's time. Raises ValueError for one that no server of the zone has."""
-        at, issued_at = parse_time(answer["time"]), self.manifest.issued_at
-        if not issued_at - SLACK <= at <= issued_at + FAR_AHEAD:
-            raise ValueError("before the trust manifest was signed, or long after")
-        return at
 
     def _accept(self, envelope: str, now: datetime) -> None:
         """Keep a manifest that is newer than ours. Raises ManifestError; then ours stays."""
@@ -343,24 +327,9 @@ class Device:
 
     def _complete(self, update: Update, now: datetime) -> bool:
         """Complete if a server shows a certificate of the new CA; that it should is not enough."""
-        if not self._reaches_new_ca(update):
+        if not proof.is_shown(update.new_anchor, self.manifest.anchors, self.state.servers):
             return False
         return self._advance(self._at("completed"), now)
-
-    def _reaches_new_ca(self, update: Update) -> bool:
-        """Whether any server is verified by the new CA alone, and not by way of the bridge."""
-        try:
-            anchor = trust.only(self.manifest.anchors, update.new_anchor)
-        except ValueError:
-            return False
-        others = [pem.subject(other) for other in self.manifest.anchors if other != anchor]
-        return any(self._shows_other_than(others, server, anchor) for server in self.state.servers)
-
-    def _shows_other_than(self, others: list[Name], server: str, anchor: bytes) -> bool:
-        try:
-            return client.probe([server], anchor).issuer not in others
-        except NoAnswer:
-            return False
 
     def _tidy(self, step: Step, now: datetime) -> bool:
         if step is Step.CLEAN:
@@ -406,20 +375,6 @@ class Device:
         self.state.save(self.home)
         self.log(f"Update {progress.update}: {progress.state}. {reason}".rstrip())
         return True
-
-
-def _interval_in(answer: dict[str, Any]) -> float:
-    interval = float(answer["next_refresh"])
-    if not math.isfinite(interval):
-        raise ValueError("no number of seconds")
-    return min(max(interval, 1.0), MAX_INTERVAL)
-
-
-def _servers_in(answer: dict[str, Any]) -> list[str]:
-    servers = list(answer["servers"])
-    if len(servers) > MAX_SERVERS or not all(map(client.is_address, servers)):
-        raise ValueError("not a list of servers")
-    return servers
 
 
 def _summary(current: Manifest) -> str:

@@ -99,3 +99,20 @@ def _reason(error: Exception, offset: float) -> str:
         f"the clock of this device is {said} {'slow' if offset > 0 else 'fast'}. Set its time; it "
         f"tries again by itself at the next refresh. ({error})"
     )
+
+
+def is_shown(new_anchor: str, anchors: Sequence[bytes], servers: Sequence[str]) -> bool:
+    """Return whether any server verifies by the new CA alone, and not by way of the bridge."""
+    try:
+        anchor = trust.only(anchors, new_anchor)
+    except ValueError:
+        return False
+    others = [pem.subject(other) for other in anchors if other != anchor]
+    return any(_issuer_shown(server, anchor) not in [None, *others] for server in servers)
+
+
+def _issuer_shown(server: str, anchor: bytes) -> client.Name | None:
+    try:
+        return client.probe([server], anchor).issuer
+    except NoAnswer:
+        return None

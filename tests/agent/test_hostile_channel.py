@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from agent import client, loop, manifest, trust
 from agent.client import NoAnswer, Refused
-from agent.device import MAX_INTERVAL
+from agent.told import MAX_INTERVAL
 from tests.agent.server import ZoneServer
 from tests.agent.zone import NOW, Zone
 
