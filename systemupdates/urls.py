@@ -7,6 +7,9 @@ from systemupdates import views
 urlpatterns = [
     path("system-updates/", views.index, name="index"),
     path("system-updates/<int:pk>/devices/", views.status_of_devices, name="status_by_device"),
+    path(
+        "system-updates/<int:pk>/devices/download/", views.download_status, name="download_status"
+    ),
     path("system-updates/<int:pk>/redeploy/", views.redeploy_update, name="redeploy_update"),
     path("system-updates/<int:pk>/refresh/", views.refresh_devices, name="refresh_devices"),
     path("system-updates/<int:pk>/ignore/", views.ignore_device, name="ignore_device"),

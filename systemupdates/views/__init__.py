@@ -1,6 +1,7 @@
 """The views of System Updates, by noun."""
 
 from systemupdates.views.pages import (
+    download_status,
     ignore_device,
     index,
     of_device,
@@ -14,6 +15,7 @@ from systemupdates.views.update_dialogs import baseline_update, delete_update
 __all__ = [
     "baseline_update",
     "delete_update",
+    "download_status",
     "ignore_device",
     "index",
     "of_device",

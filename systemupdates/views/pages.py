@@ -5,14 +5,14 @@ from datetime import datetime
 
 from django.contrib import messages
 from django.contrib.auth.models import User
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
 from devices.models import Device
 from devices.standing import standing
-from systemupdates import actions, overview, status_by_device
+from systemupdates import actions, overview, spreadsheet, status_by_device
 from systemupdates.forms import SelectedDevicesForm
 from systemupdates.models import SystemUpdate
 from systemupdates.models.replication import State as ReplicationState
@@ -60,6 +60,19 @@ def status_of_devices(request: HttpRequest, pk: int) -> HttpResponse:
         page="systemupdates/status_by_device.html",
         part="systemupdates/_device_rows.html",
         context=context,
+    )
+
+
+@require_safe
+def download_status(request: HttpRequest, pk: int) -> StreamingHttpResponse:
+    """Give what the filters of `Status by Device` leave as a file for a spreadsheet."""
+    update = get_object_or_404(SystemUpdate, pk=pk)
+    wanted = status_by_device.Wanted.read(request.GET.dict())
+    name = f"status-by-device-{update.pk}.csv"
+    return StreamingHttpResponse(
+        spreadsheet.lines(update, wanted),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
 
