@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 import agent
-from devices import check_ins
+from devices import check_ins, folders
 from devices.models import Device, Heartbeat, Kind, RegistrationKey, Zone
 from pki import names
 from zcc.ground.wire import text
@@ -63,6 +63,7 @@ def create_registration_key(
 ) -> str:
     """Make a registration key and return it; it cannot be shown again."""
     key = secrets.token_urlsafe(24)
+    folders.ensure(zone, folder)
     RegistrationKey.objects.create(
         zone=zone,
         name=name,
@@ -98,7 +99,9 @@ def enrol(key: str, enrolment: Enrolment, *, now: datetime) -> tuple[Device, str
     device.is_content_satellite = "content" in enrolment.roles
     device.is_authentication_satellite = "authentication" in enrolment.roles
     device.version = enrolment.version
-    device.folder = registration.folder if known is None else device.folder
+    wanted = registration.folder if known is None else device.folder
+    device.folder = folders.place_for(device, wanted)
+    folders.ensure(registration.zone, device.folder)
     device.last_contact_at = now
     device.trusted_fingerprints = []  # whatever was there before may have trusted others
     device.token_hash = hash_secret(token)

@@ -7,7 +7,7 @@ from django.db.models import Count, QuerySet, Value
 from django.db.models.functions import Coalesce
 
 from devices.listing import NEVER, Choice, matches
-from devices.models import Kind
+from devices.models import ROOTS, Folder, Kind, within
 from systemupdates import overview
 from systemupdates.models import DeviceUpdate, SystemUpdate
 from systemupdates.models.device_update import PENDING_STATES, State
@@ -50,6 +50,8 @@ class Wanted:
     status: str
     count: str
     kind: str
+    folder: str
+    folders: list[str]  # that can be chosen
     sort: str
     descending: bool
 
@@ -57,11 +59,14 @@ class Wanted:
     def read(cls, query: Mapping[str, str]) -> "Wanted":
         """Return what the address `query` asks for; what it asks wrongly is left out."""
         sort = query.get("sort", "name")
+        folders = [*ROOTS, *Folder.objects.exclude(path__in=ROOTS).values_list("path", flat=True)]
         return cls(
             search=query.get("q", "").strip(),
             status=_known(query, "status", State.values),
             count=_known(query, "count", GROUPS),
             kind=_known(query, "kind", Kind.values),
+            folder=_known(query, "folder", folders),
+            folders=folders,
             sort=sort.removeprefix("-") if sort.removeprefix("-") in SORTS else "name",
             descending=sort.startswith("-"),
         )
@@ -80,7 +85,11 @@ class Wanted:
     def choices(self) -> list[Choice]:
         """The filters that are chosen from a menu."""
         kinds = {value: str(label) for value, label in Kind.choices}
-        return [Choice("kind", "Kind:", kinds, self.kind)]
+        paths = {path: path for path in self.folders}
+        return [
+            Choice("kind", "Kind:", kinds, self.kind),
+            Choice("folder", "Folder:", paths, self.folder),
+        ]
 
     @property
     def filters(self) -> list[str]:
@@ -109,7 +118,7 @@ class Listing:
 
     wanted: Wanted
     chips: list[Chip]
-    counts: overview.Counts  # of the chosen kind; whatever the status and the text
+    counts: overview.Counts  # of the chosen kind and folder, whatever the status and the text
     page: paging.Page
 
     @property
@@ -133,7 +142,7 @@ def listing(update: SystemUpdate, query: Mapping[str, str]) -> Listing:
 
 def rows(update: SystemUpdate, wanted: Wanted) -> "QuerySet[DeviceUpdate]":
     """Return what the filters leave, unsorted; a retired device is in no list."""
-    found = _of_kind(update, wanted).select_related("device")
+    found = _placed(update, wanted).select_related("device")
     found = found.annotate(contact=Coalesce("device__last_contact_at", Value(NEVER)))
     if wanted.status:
         found = found.filter(state=wanted.status)
@@ -142,13 +151,16 @@ def rows(update: SystemUpdate, wanted: Wanted) -> "QuerySet[DeviceUpdate]":
     return found.filter(matches(wanted.search, "device__")) if wanted.search else found
 
 
-def _of_kind(update: SystemUpdate, wanted: Wanted) -> "QuerySet[DeviceUpdate]":
+def _placed(update: SystemUpdate, wanted: Wanted) -> "QuerySet[DeviceUpdate]":
+    """The rows of the chosen kind and folder: what the chips count."""
     found = DeviceUpdate.objects.in_play().filter(update=update)
-    return found.filter(device__kind=wanted.kind) if wanted.kind else found
+    if wanted.kind:
+        found = found.filter(device__kind=wanted.kind)
+    return found.filter(within(wanted.folder, "device__")) if wanted.folder else found
 
 
 def _count(update: SystemUpdate, wanted: Wanted) -> overview.Counts:
-    states = _of_kind(update, wanted).values_list("state").annotate(Count("pk")).order_by()
+    states = _placed(update, wanted).values_list("state").annotate(Count("pk")).order_by()
     return overview.Counts(dict(states))
 
 

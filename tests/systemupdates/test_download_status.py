@@ -30,6 +30,7 @@ def test_every_device_that_counts_is_a_line(client, bob, update):
     assert [line["Device"] for line in others] == ["b", "ps1"]
     assert first["IP addresses"] == "10.0.0.1, fd00::1"
     assert first["Update Status"] == "Update Assigned"
+    assert first["Folder"] == "/Workstations"
     assert (first["Trusts (CAs)"], first["Kind"]) == ("1", "Workstation")
 
 
@@ -66,7 +67,7 @@ def test_it_takes_the_same_queries_for_more_devices(
     for number in range(30):
         actions.add_late_comer(update, make_device(f"d{number}"), now=now)
 
-    with django_assert_num_queries(4):  # session, user, update, devices
+    with django_assert_num_queries(5):  # session, user, update, folders, devices
         assert len(lines(client, update)) == 33
 
 

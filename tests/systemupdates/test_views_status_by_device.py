@@ -2,6 +2,7 @@
 
 import pytest
 
+from devices import folders
 from devices.models import Device
 from systemupdates import actions
 from systemupdates.models import DeviceUpdate
@@ -9,9 +10,10 @@ from systemupdates.models.device_update import State
 
 
 @pytest.fixture
-def update(make_device, make_update, now):
+def update(make_device, make_update, zone, now):
+    folders.ensure(zone, "/Workstations/Oslo")
     for name in ("a", "b", "c"):
-        make_device(name)
+        make_device(name, folder="/Workstations/Oslo" if name == "b" else "/")
     update = make_update(assigned=True)
     failed = update.device_updates.filter(device__name="a")
     failed.move(to=State.FAILED, by=None, at=now, reason="Disk full.")
@@ -49,6 +51,10 @@ def state_of(name):
         ({"kind": "primary"}, ["ps1"]),
         ({"kind": "workstation", "status": "assigned", "q": "c"}, ["c"]),
         ({"kind": "nonsense"}, ["a", "b", "c", "ps1"]),
+        ({"folder": "/Servers"}, ["ps1"]),
+        ({"folder": "/Workstations/Oslo"}, ["b"]),
+        ({"folder": "/Workstations", "status": "assigned", "q": "b"}, ["b"]),
+        ({"folder": "/nowhere"}, ["a", "b", "c", "ps1"]),
     ],
 )
 def test_filters_are_in_the_address(client, bob, update, query, found):
