@@ -22,6 +22,7 @@ from agent import (
     pem,
     proof,
     replication,
+    roles,
     system_trust,
     trust,
 )
@@ -54,6 +55,8 @@ class Device:
             Replica(home, log=log, wake=wake) if "content" in self.identity.roles else None
         )
         self._reported: list[dict[str, Any]] = []  # certificates, as the server knows them
+        self.has_other_roles = False  # than this object was made for: whoever runs it begins anew
+        self.role_problem = self._reported_problem = ""
 
     def server_time(self, at: datetime) -> datetime:
         """Return what the server's clock shows when ours shows `at`."""
@@ -123,6 +126,8 @@ class Device:
         """Return whether there is something to report that a server does not know yet."""
         if self.state.steps or self.state.proof_is_news:
             return True
+        if self.role_problem != self._reported_problem:
+            return True
         if self.replica is not None and self.replica.has_news():
             return True
         if not self.is_authentication() or satellite is None:
@@ -165,7 +170,10 @@ class Device:
             "epoch": self.state.epoch,
             "steps": self.state.steps,
             "proof": self.state.proof,
+            "roles": self.identity.roles,
+            "role_problem": self.role_problem,
         }
+        self._reported_problem = self.role_problem
         if self.replica is not None:
             request["content"] = self.replica.report()
         if self.is_authentication() and satellite is not None:
@@ -200,6 +208,7 @@ class Device:
         self.state.servers = servers or self.state.servers
         self.state.order = order
         self.state.prove = proof.wish(answer.get("prove"))
+        self._take_up(answer.get("roles"))
         if answer.get("manifest"):
             self._accept(str(answer["manifest"]), server_time)
         if self.replica is not None and "content" in answer:
@@ -207,6 +216,22 @@ class Device:
         if self.is_authentication() and satellite is not None and "certificates" in answer:
             self.state.certificates = answer["certificates"]
             satellite.follow(self.home, self.state.certificates, log=self.log)
+
+    def _take_up(self, given: object) -> None:
+        """Take up the roles that the zone gives; a server that does not say changes nothing."""
+        if not isinstance(given, list):
+            return
+        before, able = self.identity.roles, roles.able(given, authentication=can_authenticate())
+        self.role_problem = roles.problem(given, able)
+        if set(able) == set(before):
+            return
+        self.identity = replace(self.identity, roles=able)
+        self.identity.save(self.home)
+        self.has_other_roles = True
+        if "content" not in able:
+            for sha256 in self.home.content_items():
+                self.home.drop_content(sha256)
+        self.log(f"Satellite roles: {', '.join(able) or 'none'}.")
 
     def _accept(self, envelope: str, now: datetime) -> None:
         """Keep a manifest that is newer than ours; refuse any other and keep on with ours."""

@@ -11,6 +11,7 @@ urlpatterns = [
     path("certificates/ca/", views.ca_pane, name="ca_pane"),
     path("certificates/servers/", views.servers_pane, name="servers_pane"),
     path("certificates/device/<int:pk>/", views.device, name="device"),
+    path("devices/<int:pk>/roles/", views.satellite_roles, name="satellite_roles"),
     re_path(rf"^certificates/view/{_KIND}/$", views.view_certificate, name="view_certificate"),
     re_path(
         rf"^certificates/view/{_KIND}/certificate\.(?P<form>pem|der)$",

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 import agent
+from agent.roles import ROLES
 from devices import check_ins, folders
 from devices.models import Device, Heartbeat, Kind, RegistrationKey, Zone
 from pki import names
@@ -105,6 +106,7 @@ def enrol(key: str, enrolment: Enrolment, *, now: datetime) -> tuple[Device, str
     device.last_contact_at = now
     device.trusted_fingerprints = []  # whatever was there before may have trusted others
     device.token_hash = hash_secret(token)
+    device.reported_roles, device.role_problem = None, ""
     device.save()
     return device, token
 
@@ -159,7 +161,7 @@ def check_enrolment(fields: Mapping[str, object]) -> Enrolment:
     except ValueError as error:
         raise NotEnrolled(str(error)) from error
     roles = [str(role) for role in _list(fields, "roles")]
-    if unknown := set(roles) - {"content", "authentication"}:
+    if unknown := set(roles) - set(ROLES):
         raise NotEnrolled(f"There is no Satellite role {sorted(unknown)[0]!r}.")
     return Enrolment(name, kind, dns_name, addresses, roles, text(fields, "version")[:32])
 
@@ -183,6 +185,8 @@ def record_contact(device: Device, report: Mapping[str, object], *, now: datetim
         "addresses": _addresses(device, report),
         "trusted_fingerprints": _fingerprints(report.get("trust")),
         "trust_epoch": _epoch(report.get("epoch")),
+        "reported_roles": _roles(report.get("roles")),
+        "role_problem": text(report, "role_problem")[:400],
     }
     changed = {name: value for name, value in facts.items() if getattr(device, name) != value}
     if device.refresh_asked_at is not None:  # not what is asked for meanwhile
@@ -267,6 +271,11 @@ def _addresses(device: Device, report: Mapping[str, object]) -> list[str]:
 def _fingerprints(value: object) -> list[str]:
     found = value if isinstance(value, list) else []
     return sorted(str(item) for item in found[:MAX_TRUSTED] if SHA256.fullmatch(str(item)))
+
+
+def _roles(value: object) -> list[str] | None:
+    """The Satellite roles that an agent has; None from one that cannot be given any."""
+    return [role for role in ROLES if role in value] if isinstance(value, list) else None
 
 
 def _epoch(value: object) -> int:

@@ -234,6 +234,9 @@ class Device(models.Model):
     )
     trust_epoch = models.PositiveBigIntegerField(default=0)
     token_hash = models.CharField(max_length=64, unique=True, null=True, editable=False)
+    # The Satellite roles that its agent has taken up (None: it has not said), and why not another.
+    reported_roles = models.JSONField(null=True)
+    role_problem = models.CharField(max_length=400, blank=True, db_default="")
 
     objects = DeviceQuerySet.as_manager()
 
@@ -288,6 +291,16 @@ class Device(models.Model):
             "Content": self.is_content_satellite,
         }
         return [role for role, given in roles.items() if given]
+
+    @property
+    def given_roles(self) -> list[str]:
+        """The Satellite roles as agents know them."""
+        return [role.lower() for role in self.roles]
+
+    @property
+    def awaits_roles(self) -> bool:
+        """Whether its agent has still to take up, or give up, a role."""
+        return self.reported_roles is not None and set(self.reported_roles) != set(self.given_roles)
 
     @cached_property
     def address(self) -> str:

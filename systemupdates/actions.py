@@ -176,6 +176,22 @@ def add_late_comer(update: SystemUpdate, device: Device, *, now: datetime) -> No
         _add_devices(update, Device.objects.filter(pk=device.pk), by=None, now=now)
 
 
+def add_content_server(server: Device, *, now: datetime) -> None:
+    """Let a server that has just become one hold the content of every update that is offered."""
+    for update in wanted_content(server):
+        due_at = next_round(server.zone.replication_interval, after=now)
+        Replication.objects.get_or_create(
+            update=update,
+            server=server,
+            defaults={"due_at": now if update.is_assigned else due_at, "changed_at": now},
+        )
+
+
+def remove_content_server(server: Device) -> None:
+    """Let the server hold no content any more; nobody waits for it, or is sent to it."""
+    Replication.objects.filter(server=server).delete()
+
+
 def open_waves(update: SystemUpdate, *, now: datetime) -> bool:
     """
     Let the next group begin when the one before is through; return whether one was let in.

@@ -22,6 +22,7 @@ from certificates.views.retirement_dialogs import (
     retire_by_itself,
     retire_rolled_back_ca,
 )
+from certificates.views.role_dialogs import satellite_roles
 from certificates.views.server_dialogs import (
     download_csr,
     download_csrs,
@@ -68,6 +69,7 @@ __all__ = [
     "retire_old_ca",
     "retire_rolled_back_ca",
     "roll_back",
+    "satellite_roles",
     "servers_pane",
     "sign_off",
     "stragglers",

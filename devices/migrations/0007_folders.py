@@ -75,5 +75,15 @@ class Migration(migrations.Migration):
             model_name="device",
             index=models.Index(fields=["folder", "kind", "name"], name="device_by_folder"),
         ),
+        migrations.AddField(
+            model_name="device",
+            name="reported_roles",
+            field=models.JSONField(null=True),
+        ),
+        migrations.AddField(
+            model_name="device",
+            name="role_problem",
+            field=models.CharField(blank=True, db_default="", max_length=400),
+        ),
         migrations.RunPython(put_below_the_three, migrations.RunPython.noop, elidable=True),
     ]
