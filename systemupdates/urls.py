@@ -6,6 +6,13 @@ from systemupdates import views
 
 urlpatterns = [
     path("system-updates/", views.index, name="index"),
+    path("system-updates/history/", views.history, name="history"),
+    path("system-updates/stages/create/", views.create_stage, name="create_stage"),
+    path("system-updates/stages/assign/", views.assign_stage, name="assign_stage"),
+    path("system-updates/stages/<int:pk>/", views.stage, name="stage"),
+    path("system-updates/stages/<int:pk>/rename/", views.rename_stage, name="rename_stage"),
+    path("system-updates/stages/<int:pk>/delete/", views.delete_stage, name="delete_stage"),
+    path("system-updates/stages/<int:pk>/shift/", views.shift_stage, name="shift_stage"),
     path("system-updates/<int:pk>/devices/", views.status_of_devices, name="status_by_device"),
     path(
         "system-updates/<int:pk>/devices/download/", views.download_status, name="download_status"

@@ -10,11 +10,10 @@ from django.shortcuts import get_object_or_404, render, resolve_url
 from django.views.decorators.http import require_http_methods, require_safe
 
 from devices import folders as tree
+from devices import selecting
 from devices.forms import FolderNameForm, MoveDevicesForm
 from devices.models import Device, Folder, Zone
 from zcc.ground import access, clock, dialogs
-
-MOST = 1000  # devices that are moved at once
 
 
 @require_safe
@@ -74,7 +73,7 @@ def move_devices(request: HttpRequest) -> HttpResponse:
     """Ask which folder the selected devices are to be put into."""
     zone = get_object_or_404(Zone)
     tree.ensure_roots(zone)
-    devices = _selected(request, zone)
+    devices = selecting.selected(request, zone)
     form = MoveDevicesForm(request.POST or None, devices=devices)
 
     def move() -> str:
@@ -88,24 +87,14 @@ def move_devices(request: HttpRequest) -> HttpResponse:
 
 
 def _why_not_moved(devices: list[Device]) -> str:
-    if not devices:
-        return "No device is selected. Tick the devices, then open this again."
-    if len(devices) > MOST:
-        return f"At most {MOST} devices can be moved at once."
+    if why_not := selecting.why_not(devices):
+        return why_not
     if len({device.folder_root for device in devices}) > 1:
         return (
             "The selected devices are of different kinds. Move servers, workstations and mobile "
             "devices each on their own."
         )
     return ""
-
-
-def _selected(request: HttpRequest, zone: Zone) -> list[Device]:
-    """The devices that are ticked in the list, or stand in the dialog."""
-    given = request.POST if request.method == "POST" else request.GET
-    chosen = [pk for pk in given.getlist("device") if pk.isascii() and pk.isdigit()]
-    chosen = [pk for pk in chosen if len(pk) < 18][: MOST + 1]
-    return list(Device.objects.filter(zone=zone, pk__in=chosen).order_by("name"))
 
 
 def _folder(pk: int) -> Folder:

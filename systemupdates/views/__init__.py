@@ -2,6 +2,7 @@
 
 from systemupdates.views.pages import (
     download_status,
+    history,
     ignore_device,
     index,
     of_device,
@@ -10,17 +11,32 @@ from systemupdates.views.pages import (
     replication_status,
     status_of_devices,
 )
+from systemupdates.views.stages import (
+    assign_stage,
+    create_stage,
+    delete_stage,
+    rename_stage,
+    shift_stage,
+    stage,
+)
 from systemupdates.views.update_dialogs import baseline_update, delete_update
 
 __all__ = [
+    "assign_stage",
     "baseline_update",
+    "create_stage",
+    "delete_stage",
     "delete_update",
     "download_status",
+    "history",
     "ignore_device",
     "index",
     "of_device",
     "redeploy_update",
     "refresh_devices",
+    "rename_stage",
     "replication_status",
+    "shift_stage",
+    "stage",
     "status_of_devices",
 ]

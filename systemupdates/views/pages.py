@@ -10,14 +10,14 @@ from django.shortcuts import get_object_or_404, redirect, render, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
-from devices.models import Device
+from devices.models import Device, Zone
 from devices.standing import standing
-from systemupdates import actions, overview, spreadsheet, status_by_device
+from systemupdates import actions, overview, spreadsheet, stages, status_by_device
 from systemupdates.forms import SelectedDevicesForm
 from systemupdates.models import SystemUpdate
 from systemupdates.models.replication import State as ReplicationState
 from systemupdates.models.update import State
-from zcc.ground import access, clock, dialogs, live
+from zcc.ground import access, clock, dialogs, live, paging
 
 HISTORY = 20
 
@@ -35,6 +35,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "available": [row for row in shown if row[0].state in (State.CREATED, State.REPLICATING)],
         "deploying": [row for row in shown if row[0].is_assigned and row[0].pk in unfinished],
         "history": [row for row in shown if row[0].pk not in unfinished],
+        "stages": stages.in_order(get_object_or_404(Zone)),
         "is_live": bool(unfinished),
     }
     return live.show(
@@ -43,6 +44,20 @@ def index(request: HttpRequest) -> HttpResponse:
         part="systemupdates/_updates.html",
         context=context,
     )
+
+
+@require_safe
+def history(request: HttpRequest) -> HttpResponse:
+    """Show every update that is over, the newest first: when, by whom, and what came of it."""
+    over = SystemUpdate.objects.exclude(pk__in=overview.unfinished(SystemUpdate.objects.all()))
+    page = paging.cut(over, request.GET.dict(), key="created_at", descending=True)
+    context = {
+        "section": "systemupdates",
+        "now": clock.now(),
+        "page": page,
+        "rows": overview.deployments(page.rows),
+    }
+    return render(request, "systemupdates/history.html", context)
 
 
 @require_safe
