@@ -219,7 +219,7 @@ def why_not_retired(device: Device) -> str:
     if device.is_retired:
         return f"{device.name} is retired already."
     if device.is_primary_server:
-        return f"{device.name} is a Primary Server: it runs the zone and cannot be retired here."
+        return f"{device.name} is a Primary Server: use Retire on its own page."
     return ""
 
 

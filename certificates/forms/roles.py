@@ -1,6 +1,8 @@
-"""The dialog in which a managed device is given Satellite roles."""
+"""Dialogs about what a server or device is in the zone: its roles, and the end of them."""
 
 from django import forms
+
+from certificates.forms.passwords import PasswordForm
 
 
 class SatelliteRolesForm(forms.Form):
@@ -19,3 +21,15 @@ class SatelliteRolesForm(forms.Form):
             "cryptography package of Python."
         ),
     )
+
+
+class RetirePrimaryServerForm(PasswordForm):
+    """Takes a Primary Server out of the zone."""
+
+    confirmed = forms.BooleanField(
+        label="Yes, I want to retire this Primary Server",
+        help_text="Stop its processes and keep them stopped. It can be brought back.",
+        error_messages={"required": "Tick the box if you want to retire this Primary Server."},
+    )
+    field_order = ("confirmed", "password")
+    why_password = "Asked again because devices stop to use this server."

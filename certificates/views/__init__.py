@@ -22,7 +22,7 @@ from certificates.views.retirement_dialogs import (
     retire_by_itself,
     retire_rolled_back_ca,
 )
-from certificates.views.role_dialogs import satellite_roles
+from certificates.views.role_dialogs import retire_primary_server, satellite_roles
 from certificates.views.server_dialogs import (
     download_csr,
     download_csrs,
@@ -67,6 +67,7 @@ __all__ = [
     "restore_ca",
     "retire_by_itself",
     "retire_old_ca",
+    "retire_primary_server",
     "retire_rolled_back_ca",
     "roll_back",
     "satellite_roles",

@@ -1,12 +1,13 @@
-"""The dialog `Satellite roles` of a device."""
+"""The dialogs `Satellite roles` of a device and `Retire` of a Primary Server."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, resolve_url
 from django.views.decorators.http import require_http_methods
 
-from certificates.actions import roles
-from certificates.forms.roles import SatelliteRolesForm
+from certificates.actions import primary_servers, roles
+from certificates.actions.authorities import Refused
+from certificates.forms.roles import RetirePrimaryServerForm, SatelliteRolesForm
 from devices.models import Device
 from zcc.ground import access, clock, dialogs
 
@@ -38,3 +39,32 @@ def satellite_roles(request: HttpRequest, pk: int) -> HttpResponse:
         "back": back,
     }
     return dialogs.show(request, "certificates/satellite_roles_dialog.html", form, context)
+
+
+@require_http_methods(["GET", "POST"])
+@access.needs("manage_devices")
+def retire_primary_server(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask whether the Primary Server is to leave the zone."""
+    server, now = get_object_or_404(Device.objects.select_related("zone"), pk=pk), clock.now()
+    form = RetirePrimaryServerForm(request.POST or None, user=request.user)
+    why_not = primary_servers.why_not_retired(server)
+    back = resolve_url("devices:summary", server.pk)
+    if form.is_bound and why_not:
+        form.add_error(None, why_not)
+    elif form.is_valid():
+        try:
+            primary_servers.retire(server, by=request.user, now=now)
+        except Refused as error:
+            form.add_error(None, str(error))
+        else:
+            messages.success(request, f"{server.name} is retired.")
+            return dialogs.close(to=back)
+    context = {
+        "section": "devices",
+        "now": now,
+        "server": server,
+        "is_alive": server.is_alive(now),
+        "why_not": why_not,
+        "back": back,
+    }
+    return dialogs.show(request, "certificates/retire_primary_server_dialog.html", form, context)
