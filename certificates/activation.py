@@ -14,6 +14,7 @@ from certificates import forecast_view
 from certificates.models import CertificateAuthority
 from devices import schedules
 from devices.models import Zone
+from systemupdates import rounds
 from zcc.templatetags.times import planned_text, span, until_text
 
 QUARTER = timedelta(minutes=15)
@@ -97,7 +98,7 @@ def recommendation(zone: Zone, *, now: datetime) -> Recommendation:
     to a quarter of an hour.
     """
     parts = [
-        ("Content replication", zone.replication_interval),
+        ("Content replication", rounds.longest_wait(zone)),
         ("Refresh schedule, longest", schedules.longest(zone)),
         *_by_history(zone),
         ("Arming the servers", settings.ZCC_CANCEL_CUTOFF),
@@ -112,7 +113,7 @@ def proposed(ca: CertificateAuthority, *, now: datetime) -> datetime:
     if ca.expires_at is None:
         return since
     latest = round_up(ca.expires_at - TIME_TO_MEND)
-    least = round_up(now + ca.zone.replication_interval + 2 * settings.ZCC_CANCEL_CUTOFF)
+    least = round_up(now + rounds.longest_wait(ca.zone) + 2 * settings.ZCC_CANCEL_CUTOFF)
     return min(since, max(latest, least))
 
 

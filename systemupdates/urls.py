@@ -7,6 +7,21 @@ from systemupdates import views
 urlpatterns = [
     path("system-updates/", views.index, name="index"),
     path("system-updates/history/", views.history, name="history"),
+    path("system-updates/content/", views.content, name="content"),
+    path(
+        "system-updates/content/settings/", views.replication_settings, name="replication_settings"
+    ),
+    path(
+        "system-updates/content/servers/<int:pk>/exclude/",
+        views.exclude_server,
+        name="exclude_server",
+    ),
+    path(
+        "system-updates/content/servers/<int:pk>/include/",
+        views.include_server,
+        name="include_server",
+    ),
+    path("system-updates/content/<int:pk>/now/", views.replicate_now, name="replicate_now"),
     path("system-updates/stages/create/", views.create_stage, name="create_stage"),
     path("system-updates/stages/assign/", views.assign_stage, name="assign_stage"),
     path("system-updates/stages/<int:pk>/", views.stage, name="stage"),

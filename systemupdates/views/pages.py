@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from devices.models import Device, Zone
 from devices.standing import standing
-from systemupdates import actions, overview, spreadsheet, stages, status_by_device
+from systemupdates import actions, content_servers, overview, spreadsheet, stages, status_by_device
 from systemupdates.forms import SelectedDevicesForm
 from systemupdates.models import SystemUpdate
 from systemupdates.models.replication import State as ReplicationState
@@ -167,6 +167,7 @@ def replication_status(request: HttpRequest, pk: int) -> HttpResponse:
         "update": update,
         "rows": rows,
         "missing": missing,
+        "excluded": content_servers.excluded_names(update.zone),
         "is_live": update.is_open and (missing or not rows),
         "back": resolve_url("systemupdates:index"),
     }
