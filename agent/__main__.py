@@ -12,6 +12,7 @@ import contextlib
 import platform
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,12 +32,12 @@ from agent.evidence_pack import EvidenceError
 from agent.home import Home, HomeError
 from agent.loop import Bell, Loop, log
 from agent.manifest import ManifestError
+from agent.roles import NEEDS_CRYPTOGRAPHY, ROLES
 from agent.running import AlreadyRunning, only_one
 from agent.state import Identity, NotEnrolled, State
 from agent.system_trust import NoStore, StoreError
 from agent.updater import NotProven
 
-ROLES = ("content", "authentication")
 ENROL_AGAIN = 2.0  # seconds
 
 # Whose text says what is wrong, and what to do.
@@ -78,7 +79,7 @@ def enrol_command(options: argparse.Namespace) -> int:
     """Join a zone."""
     roles = options.role or []
     if "authentication" in roles and not can_authenticate():
-        raise EnrolmentError("The role authentication needs the cryptography package of Python.")
+        raise EnrolmentError(NEEDS_CRYPTOGRAPHY)
     name = options.name or platform.node() or "device"
     application = Application(
         server=options.server.rstrip("/"),
@@ -103,14 +104,31 @@ def run_command(options: argparse.Namespace) -> int:
         _enrol_if_pending(home, bell)
         Identity.load(home)
         home.repair()
+        name = _run(home, bell, options)
+        log(f"{name} has stopped.")
+    return 0
+
+
+def _run(home: Home, bell: Bell, options: argparse.Namespace) -> str:
+    """Run the device until SIGTERM, anew when it is given other roles; return its name."""
+    ended = threading.Event()
+
+    def end(*_: object) -> None:
+        ended.set()
+        device_loop.stop()
+
+    while not ended.is_set():
         device_loop = Loop(Device(home, log=log, wake=bell.ring), bell)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: device_loop.stop())
+            signal.signal(number, end)
+        if ended.is_set():  # by a signal that met the loop before
+            device_loop.stop()
         with _serving(device_loop.device, options):
             log(f"{device_loop.device.identity.name} runs.")
             device_loop.run()
-        log(f"{device_loop.device.identity.name} has stopped.")
-    return 0
+        if not device_loop.device.has_other_roles:
+            ended.set()
+    return device_loop.device.identity.name
 
 
 def _enrol_if_pending(home: Home, bell: Bell) -> None:

@@ -22,6 +22,7 @@ from agent import (
     pem,
     proof,
     replication,
+    roles,
     system_trust,
     trust,
 )
@@ -57,6 +58,8 @@ class Device:
             Replica(home, log=log, wake=wake) if "content" in self.identity.roles else None
         )
         self._reported: list[dict[str, Any]] = []  # certificates, as the server knows them
+        self.has_other_roles = False  # than this object was made for: whoever runs it begins anew
+        self.role_problem = self._reported_problem = ""
 
     def server_time(self, at: datetime) -> datetime:
         """Return what the server's clock shows when ours shows `at`."""
@@ -120,11 +123,15 @@ class Device:
             wanted=frozenset(self.manifest.fingerprints()),
             to_prove=proof.anchor_to_prove(self.state.prove, self.manifest.update),
         )
-        return replace(known, **self._certificates_held()) if self.is_authentication() else known
+        if not self.is_authentication() or satellite is None:
+            return known
+        return replace(known, **satellite.situation(self.home, self.state.certificates))
 
     def has_news(self) -> bool:
         """Return whether there is something to report that a server does not know yet."""
         if self.state.steps or self.state.proof_is_news:
+            return True
+        if self.role_problem != self._reported_problem:
             return True
         if self.replica is not None and self.replica.has_news():
             return True
@@ -168,7 +175,10 @@ class Device:
             "epoch": self.state.epoch,
             "steps": self.state.steps,
             "proof": self.state.proof,
+            "roles": self.identity.roles,
+            "role_problem": self.role_problem,
         }
+        self._reported_problem = self.role_problem
         if self.replica is not None:
             request["content"] = self.replica.report()
         if self.is_authentication() and satellite is not None:
@@ -241,11 +251,28 @@ class Device:
             self.state.former = [url for url in known if url not in told.servers][:MAX_FORMER]
             self.state.servers = told.servers
         self.state.order, self.state.prove = told.order, told.prove
+        self._take_up(answer.get("roles"))
         if self.replica is not None and "content" in answer:
             self.replica.follow(answer["content"])
         if self.is_authentication() and satellite is not None and "certificates" in answer:
             satellite.follow(self.home, answer["certificates"], log=self.log)
             self.state.certificates = answer["certificates"]
+
+    def _take_up(self, given: object) -> None:
+        """Take up the roles that the zone gives; a server that does not say changes nothing."""
+        if not isinstance(given, list):
+            return
+        before, able = self.identity.roles, roles.able(given, authentication=can_authenticate())
+        self.role_problem = roles.problem(given, able)
+        if set(able) == set(before):
+            return
+        self.identity = replace(self.identity, roles=able)
+        self.identity.save(self.home)
+        self.has_other_roles = True
+        if "content" not in able:
+            for sha256 in self.home.content_items():
+                self.home.drop_content(sha256)
+        self.log(f"Satellite roles: {', '.join(able) or 'none'}.")
 
     def _accept(self, envelope: str, now: datetime) -> None:
         """Keep a manifest that is newer than ours. Raises ManifestError; then ours stays."""
@@ -262,22 +289,6 @@ class Device:
         """Ask the server that answered first the next time, too."""
         others = [url for url in self.state.servers if url != server]
         self.state.servers = [server, *others] if server in self.state.servers else others
-
-    def _certificates_held(self) -> dict[str, Any]:
-        reserved = self.home.read_file("remint-repo/operation")
-        previous = self.home.read_file("previous/ca.cert")
-        return {
-            "reserved": None if reserved is None else reserved.decode(),
-            "expected": self._expected_operation(),
-            "staged": self.home.staged() is not None,
-            "armed": self.home.read_file("remint-repo/go-ahead.json") is not None,
-            "old_anchor": None if previous is None else pem.fingerprint(previous),
-        }
-
-    def _expected_operation(self) -> str | None:
-        """Return the operation for which the server said last that it wants a certificate."""
-        wanted = [slot for slot in self.state.certificates or [] if slot["slot"] == "future"]
-        return str(wanted[0]["operation"]) if wanted else None
 
     def _arm(self, update: Update, now: datetime) -> bool:
         self.home.arm(update.operation, self.state.manifest.encode())

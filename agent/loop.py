@@ -69,12 +69,16 @@ class Loop:
         self._failures = 0
 
     def run(self) -> None:
-        """Refresh again and again. Returns after `stop`."""
+        """Refresh again and again. Returns after `stop`, or when the device has other roles."""
         if self.device.is_authentication():
             threading.Thread(target=self._switch_in_time, daemon=True).start()
         Waiting(self.device, self.bell.ring, self._stopped).start()
         while not self._stopped.is_set():
-            self.bell.sleep(max(self.turn(), SHORTEST))
+            pause = self.turn()
+            if self.device.has_other_roles:
+                self._stopped.set()  # its threads end, too
+                return
+            self.bell.sleep(max(pause, SHORTEST))
 
     def stop(self) -> None:
         """Let `run` return, after the call that it is in. Safe in a signal handler."""

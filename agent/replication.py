@@ -13,15 +13,20 @@ from agent.client import NoAnswer
 from agent.content import ContentError
 from agent.home import Home
 from agent.manifest import Update
+from agent.throttle import Throttled
 
 MAX_SIZE = 1024**3
 MAX_ANCHORS = 1024**2
 _NO_PACKAGE = "The content is not a certificate update."
 
 
-def fetch(home: Home, sha256: str, size: int, sources: Sequence[str]) -> None:
+def fetch(
+    home: Home, sha256: str, size: int, sources: Sequence[str], *, rate: int | None = None
+) -> None:
     """
     Have the content item in `home`, from the first of `sources` that has it.
+
+    It takes at most `rate` bytes a second; None: as many as come.
 
     Raises ContentError naming every source and what was wrong with it.
     """
@@ -31,7 +36,7 @@ def fetch(home: Home, sha256: str, size: int, sources: Sequence[str]) -> None:
         raise ContentError(f"No content: {size} bytes is not a size that can be fetched.")
     reasons = []
     for source in sources:
-        reason = _fetch_from(home, sha256, size, source)
+        reason = _fetch_from(home, sha256, size, source, rate)
         if reason is None:
             return
         reasons.append(reason)
@@ -52,11 +57,11 @@ def check_package(home: Home, update: Update, wanted: Sequence[str]) -> None:
         raise ContentError("The content brings other CAs than the trust manifest says.")
 
 
-def _fetch_from(home: Home, sha256: str, size: int, source: str) -> str | None:
+def _fetch_from(home: Home, sha256: str, size: int, source: str, rate: int | None) -> str | None:
     """Return None if it is there now, otherwise the reason as the end of a sentence."""
     try:
         with client.content(source, sha256) as response:
-            home.add_content(sha256, response, size=size)
+            home.add_content(sha256, Throttled(response, rate), size=size)
     except NoAnswer as error:
         return str(error)
     except ContentError as error:
@@ -126,7 +131,8 @@ class Replica:
         """Return an empty string, or why it is not there."""
         with contextlib.suppress(KeyError, TypeError, ValueError):
             try:
-                fetch(self.home, sha256, int(item["size"]), item["sources"])
+                rate = int(item.get("throttle") or 0) or None
+                fetch(self.home, sha256, int(item["size"]), item["sources"], rate=rate)
             except (ContentError, OSError) as error:
                 return str(error)
             return ""

@@ -45,6 +45,19 @@ def differ(one: Sequence[Slot], other: Sequence[Slot]) -> bool:
     return [{**slot, "csr": None} for slot in one] != [{**slot, "csr": None} for slot in other]
 
 
+def situation(home: Home, slots: Sequence[Slot]) -> dict[str, Any]:
+    """Return what `plan` needs to know of the certificates that are here or expected."""
+    reserved, previous = home.read_file("remint-repo/operation"), home.read_file("previous/ca.cert")
+    wanted = [slot["operation"] for slot in slots or [] if slot["slot"] == "future"]
+    return {
+        "reserved": None if reserved is None else reserved.decode(),
+        "expected": str(wanted[0]) if wanted else None,
+        "staged": home.staged() is not None,
+        "armed": home.read_file("remint-repo/go-ahead.json") is not None,
+        "old_anchor": None if previous is None else pem.fingerprint(previous),
+    }
+
+
 def _follow_current(home: Home, slot: Slot, log: Callable[[str], None]) -> None:
     if not slot["chain"]:
         home.current_key(lambda: _new_key(slot))

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from django.conf import settings
-from django.db.models import Max
 
 from certificates import forecast_view
 from certificates.models import CertificateAuthority
-from devices.models import Device, Zone
+from devices import schedules
+from devices.models import Zone
+from systemupdates import rounds
 from zcc.templatetags.times import planned_text, span, until_text
 
 QUARTER = timedelta(minutes=15)
@@ -96,10 +97,9 @@ def recommendation(zone: Zone, *, now: datetime) -> Recommendation:
     It is the sum of replication, refresh, what this fleet's check-ins show, and arming, rounded up
     to a quarter of an hour.
     """
-    longest = Device.objects.filter(zone=zone).active().aggregate(it=Max("refresh_interval"))["it"]
     parts = [
-        ("Content replication", zone.replication_interval),
-        ("Refresh schedule, longest", max(zone.refresh_interval, longest or timedelta())),
+        ("Content replication", rounds.longest_wait(zone)),
+        ("Refresh schedule, longest", schedules.longest(zone)),
         *_by_history(zone),
         ("Arming the servers", settings.ZCC_CANCEL_CUTOFF),
     ]
@@ -113,7 +113,7 @@ def proposed(ca: CertificateAuthority, *, now: datetime) -> datetime:
     if ca.expires_at is None:
         return since
     latest = round_up(ca.expires_at - TIME_TO_MEND)
-    least = round_up(now + ca.zone.replication_interval + 2 * settings.ZCC_CANCEL_CUTOFF)
+    least = round_up(now + rounds.longest_wait(ca.zone) + 2 * settings.ZCC_CANCEL_CUTOFF)
     return min(since, max(latest, least))
 
 

@@ -12,7 +12,7 @@ from django.db.models import Max, Q, QuerySet
 from certificates import guard
 from certificates.models import Operation
 from devices.models import Kind, Zone
-from systemupdates import actions as updates
+from systemupdates import rounds
 from systemupdates.models import DeviceUpdate
 from systemupdates.models.device_update import READY_STATES, State
 
@@ -45,4 +45,4 @@ def starts_at(operation: Operation, *, now: datetime) -> datetime:
 
 def starts_at_rest(zone: Zone, *, now: datetime) -> datetime:
     """Return the same for an operation that would begin now: the next round of replication."""
-    return updates.next_round(zone.replication_interval, after=now)
+    return rounds.next_round(zone, after=now)

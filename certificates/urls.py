@@ -11,6 +11,12 @@ urlpatterns = [
     path("certificates/ca/", views.ca_pane, name="ca_pane"),
     path("certificates/servers/", views.servers_pane, name="servers_pane"),
     path("certificates/device/<int:pk>/", views.device, name="device"),
+    path("devices/<int:pk>/roles/", views.satellite_roles, name="satellite_roles"),
+    path(
+        "devices/<int:pk>/retire-server/",
+        views.retire_primary_server,
+        name="retire_primary_server",
+    ),
     re_path(rf"^certificates/view/{_KIND}/$", views.view_certificate, name="view_certificate"),
     re_path(
         rf"^certificates/view/{_KIND}/certificate\.(?P<form>pem|der)$",

@@ -11,7 +11,8 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 import agent
-from devices import check_ins
+from agent.roles import ROLES
+from devices import check_ins, folders
 from devices.models import Device, Heartbeat, Kind, RegistrationKey, Zone
 from pki import names
 from zcc.ground.wire import instant, text
@@ -63,6 +64,7 @@ def create_registration_key(
 ) -> str:
     """Make a registration key and return it; it cannot be shown again."""
     key = secrets.token_urlsafe(24)
+    folders.ensure(zone, folder)
     RegistrationKey.objects.create(
         zone=zone,
         name=name,
@@ -98,10 +100,13 @@ def enrol(key: str, enrolment: Enrolment, *, now: datetime) -> tuple[Device, str
     device.is_content_satellite = "content" in enrolment.roles
     device.is_authentication_satellite = "authentication" in enrolment.roles
     device.version = enrolment.version
-    device.folder = registration.folder if known is None else device.folder
+    wanted = registration.folder if known is None else device.folder
+    device.folder = folders.place_for(device, wanted)
+    folders.ensure(registration.zone, device.folder)
     device.last_contact_at = now
     device.trusted_fingerprints = []  # whatever was there before may have trusted others
     device.token_hash = hash_secret(token)
+    device.reported_roles, device.role_problem = None, ""
     device.save()
     return device, token
 
@@ -156,7 +161,7 @@ def check_enrolment(fields: Mapping[str, object]) -> Enrolment:
     except ValueError as error:
         raise NotEnrolled(str(error)) from error
     roles = [str(role) for role in _list(fields, "roles")]
-    if unknown := set(roles) - {"content", "authentication"}:
+    if unknown := set(roles) - set(ROLES):
         raise NotEnrolled(f"There is no Satellite role {sorted(unknown)[0]!r}.")
     return Enrolment(name, kind, dns_name, addresses, roles, text(fields, "version")[:32])
 
@@ -181,6 +186,8 @@ def record_contact(device: Device, report: Mapping[str, object], *, now: datetim
         "trusted_fingerprints": _fingerprints(report.get("trust")),
         "trust_epoch": _epoch(report.get("epoch")),
         **_refusal(report, now=now),
+        "reported_roles": _roles(report.get("roles")),
+        "role_problem": text(report, "role_problem")[:400],
     }
     changed = {name: value for name, value in facts.items() if getattr(device, name) != value}
     if device.refresh_asked_at is not None:  # not what is asked for meanwhile
@@ -213,7 +220,7 @@ def why_not_retired(device: Device) -> str:
     if device.is_retired:
         return f"{device.name} is retired already."
     if device.is_primary_server:
-        return f"{device.name} is a Primary Server: it runs the zone and cannot be retired here."
+        return f"{device.name} is a Primary Server: use Retire on its own page."
     return ""
 
 
@@ -274,6 +281,11 @@ def _refusal(report: Mapping[str, object], *, now: datetime) -> dict[str, object
         return {}
     at = instant(told, "at")
     return {"refused": reason, "refused_at": min(at, now) if at else now}
+
+
+def _roles(value: object) -> list[str] | None:
+    """The Satellite roles that an agent has; None from one that cannot be given any."""
+    return [role for role in ROLES if role in value] if isinstance(value, list) else None
 
 
 def _epoch(value: object) -> int:

@@ -1,6 +1,12 @@
 """Forms of the device page."""
 
+from datetime import timedelta
+from typing import Any
+
 from django import forms
+
+from devices import folders, schedules
+from devices.models import Device, Folder
 
 
 class AdditionalDNSNamesForm(forms.Form):
@@ -36,7 +42,7 @@ class RegistrationKeyForm(forms.Form):
         label="Folder",
         max_length=120,
         initial="/",
-        help_text="Where its devices appear, such as /Workstations/Oslo.",
+        help_text="Where its devices appear, such as /Workstations/Oslo. A slash: by their kind.",
     )
     days = forms.IntegerField(
         label="Valid for (days)",
@@ -60,7 +66,94 @@ class RegistrationKeyForm(forms.Form):
 
     def clean_folder(self) -> str:
         """Return the folder with one slash in front and none behind."""
-        parts = [part.strip() for part in self.cleaned_data["folder"].split("/") if part.strip()]
-        if not all(part.isprintable() for part in parts):
-            raise forms.ValidationError("A folder's name has printable characters only.")
-        return "/" + "/".join(parts)
+        try:
+            return folders.check_path(self.cleaned_data["folder"])
+        except folders.NotPossible as error:
+            raise forms.ValidationError(str(error)) from error
+
+
+class FolderNameForm(forms.Form):
+    """The name of a folder."""
+
+    name = forms.CharField(
+        label="Name",
+        max_length=folders.LONGEST_NAME,
+        error_messages={"required": "Give the folder a name."},
+    )
+
+    def clean_name(self) -> str:
+        """Return the name without spaces around it."""
+        try:
+            return folders.check_name(self.cleaned_data["name"])
+        except folders.NotPossible as error:
+            raise forms.ValidationError(str(error)) from error
+
+
+class MoveDevicesForm(forms.Form):
+    """The folder that the selected devices are put into."""
+
+    folder = forms.ModelChoiceField(
+        label="Folder",
+        queryset=Folder.objects.none(),
+        empty_label=None,
+        error_messages={
+            "required": "Choose a folder.",
+            "invalid_choice": "This folder is not there any more. Choose another one.",
+        },
+    )
+
+    def __init__(self, *args: Any, devices: list[Device], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        kinds = {device.kind for device in devices}
+        suits = [row.pk for row in Folder.objects.all() if kinds <= set(row.kinds)]
+        choice: Any = self.fields["folder"]
+        choice.queryset = Folder.objects.filter(pk__in=suits)
+        choice.label_from_instance = lambda folder: folder.path
+
+
+class ScheduleForm(forms.Form):
+    """How often agents refresh; of the zone, or what overrides it."""
+
+    SECONDS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
+    OUTSIDE = "Choose 10 seconds to 30 days."
+
+    override = forms.BooleanField(label="Override", required=False)
+    number = forms.IntegerField(
+        label="Refresh every",
+        min_value=1,
+        max_value=schedules.LONGEST // timedelta(seconds=1),
+        error_messages=dict.fromkeys(("required", "invalid", "min_value", "max_value"), OUTSIDE),
+    )
+    unit = forms.ChoiceField(label="Unit", choices=[(unit, unit) for unit in SECONDS])
+    tell = forms.BooleanField(
+        label="Refresh these devices now",
+        required=False,
+        help_text="Otherwise each learns of it at its next refresh.",
+    )
+
+    def __init__(self, *args: Any, can_inherit: bool, can_tell: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not can_inherit:
+            del self.fields["override"]
+        elif self.is_bound and "override" not in self.data:
+            self.fields["number"].required = self.fields["unit"].required = False
+        if not can_tell:
+            del self.fields["tell"]
+
+    @classmethod
+    def initial_of(cls, interval: timedelta) -> dict[str, object]:
+        """Return what the fields show for an interval: the largest unit that divides it."""
+        seconds = max(round(interval.total_seconds()), 1)
+        unit = next(unit for unit in reversed(cls.SECONDS) if seconds % cls.SECONDS[unit] == 0)
+        return {"number": seconds // cls.SECONDS[unit], "unit": unit}
+
+    def clean(self) -> dict[str, Any]:
+        """Work out the interval; None where it is inherited."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        cleaned["interval"] = None
+        if not cleaned.get("override", True) or self.errors:
+            return cleaned
+        interval = timedelta(seconds=cleaned["number"] * self.SECONDS[cleaned["unit"]])
+        if not schedules.SHORTEST <= interval <= schedules.LONGEST:
+            self.add_error("number", self.OUTSIDE)
+        return {**cleaned, "interval": interval}

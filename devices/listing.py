@@ -5,11 +5,21 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 
 from django.db.models import BooleanField, Count, ExpressionWrapper, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 
-from devices.models import Device, Kind
+from devices.models import (
+    MOBILE_DEVICES,
+    ROOTS,
+    SERVERS,
+    WORKSTATIONS,
+    Device,
+    Folder,
+    Kind,
+    within,
+)
 from zcc.ground import paging
 
 # A device never heard of sorts as the one silent for longest.
@@ -22,6 +32,7 @@ FOLDERS = {
     "mobile": ("Mobile Devices", [Kind.MOBILE]),
     "retired": ("Retired", list(Kind)),
 }
+TAB_ROOTS = {"servers": SERVERS, "workstations": WORKSTATIONS, "mobile": MOBILE_DEVICES}
 ROLES = {
     "primary": ("Primary Server", Q(kind=Kind.PRIMARY_SERVER)),
     "authentication": ("Authentication Satellite", Q(is_authentication_satellite=True)),
@@ -87,11 +98,14 @@ def listing(query: Mapping[str, str], *, now: datetime) -> Listing:
     folder = query.get("folder", "")
     folder = folder if folder in FOLDERS else ""
     search = query.get("q", "").strip()
+    inside = _inside(query, folder)
     choices = [_role(query), _contact(query), *_trust(query)]
     wanted = query.get("sort", "name")
     sort = SORTS.get(wanted.removeprefix("-"), "name")
     descending = wanted.startswith("-")
     rows = _narrow(_in_folder(folder), search, choices, now)
+    if inside.chosen:
+        rows = rows.filter(within(inside.value))
     rows = rows.annotate(contact=Coalesce("last_contact_at", Value(NEVER)))
     tabs = _tabs()
     return Listing(
@@ -99,11 +113,26 @@ def listing(query: Mapping[str, str], *, now: datetime) -> Listing:
         folder=folder,
         sort=sort,
         descending=descending,
-        choices=choices,
+        choices=[inside, *choices] if inside.options else choices,
         tabs=tabs,
         page=paging.cut(rows, query, key=sort, descending=descending),
         total=next(tab.number for tab in tabs if tab.value == folder),
     )
+
+
+def _inside(query: Mapping[str, str], tab: str) -> Choice:
+    """The sub-folders of the chosen tab; of all three where it has none of its own."""
+    rows = Folder.objects.exclude(path__in=ROOTS)
+    if tab in TAB_ROOTS:
+        rows = rows.filter(path__startswith=f"{TAB_ROOTS[tab]}/")
+    options = {path: path for path in rows.values_list("path", flat=True)}
+    return Choice("in", "Folder:", options, query.get("in", ""))
+
+
+def query_of(path: str) -> str:
+    """Return what the list's address says when it shows the folder `path`."""
+    tab = next((tab for tab, root in TAB_ROOTS.items() if root == path), "")
+    return urlencode({"folder": tab} if tab else {"in": path})
 
 
 def _role(query: Mapping[str, str]) -> Choice:

@@ -7,12 +7,14 @@ the CA role is not known here: that is a column of the certificate authority.
 """
 
 import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Max, Q, TextField
-from django.db.models.functions import MD5, Cast
+from django.db.models.functions import MD5, Cast, Lower
 from django.utils.functional import cached_property
 
 from zcc.ground import here
@@ -62,6 +64,71 @@ class Kind(models.TextChoices):
     MOBILE = "mobile", "Mobile device"
 
 
+# The three folders of every zone, the kinds of devices they hold, and the address they go by.
+SERVERS, WORKSTATIONS, MOBILE_DEVICES = "/Servers", "/Workstations", "/Mobile Devices"
+ROOTS = {
+    SERVERS: (Kind.PRIMARY_SERVER, Kind.SERVER),
+    WORKSTATIONS: (Kind.WORKSTATION,),
+    MOBILE_DEVICES: (Kind.MOBILE,),
+}
+ROOT_OF = {str(kind): root for root, kinds in ROOTS.items() for kind in kinds}
+# What stands in a device's row while it is directly in the folder of its kind.
+TOP = "/"
+LONGEST_PATH = 120
+
+
+class FolderQuerySet(models.QuerySet["Folder"]):
+    def below(self, path: str) -> "FolderQuerySet":
+        """The sub-folders of `path`, and theirs."""
+        return self.filter(path__startswith=f"{path}/")
+
+    def intervals(self) -> dict[str, timedelta]:
+        """The refresh intervals of the folders that override what is above them, by path."""
+        rows = self.exclude(refresh_interval=None)
+        return dict(rows.values_list("path", "refresh_interval"))  # type: ignore[arg-type]
+
+
+class Folder(models.Model):
+    """A place for devices, known by its path: one of the three of every zone, or below it."""
+
+    zone = models.ForeignKey(Zone, models.CASCADE, related_name="folders")
+    path = models.CharField(max_length=LONGEST_PATH)
+    refresh_interval = models.DurationField(null=True)
+
+    objects = FolderQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("zone", Lower("path"), name="folder_once"),
+        ]
+        ordering = ["path"]
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.pk})"
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+    @property
+    def parent(self) -> str:
+        """The path of the folder it is in; nothing for one of the three."""
+        return self.path.rpartition("/")[0]
+
+    @property
+    def root(self) -> str:
+        return "/" + self.path.split("/")[1]
+
+    @property
+    def is_root(self) -> bool:
+        return self.path in ROOTS
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of devices that it can hold."""
+        return ROOTS[self.root]
+
+
 class DeviceQuerySet(models.QuerySet["Device"]):
     def active(self) -> "DeviceQuerySet":
         """Everything that is not retired: what counts are made of."""
@@ -87,6 +154,14 @@ class DeviceQuerySet(models.QuerySet["Device"]):
         """Whatever has a server certificate: Primary Servers and Authentication Satellites."""
         return self.filter(Q(kind=Kind.PRIMARY_SERVER) | Q(is_authentication_satellite=True))
 
+    def within(self, path: str) -> "DeviceQuerySet":
+        """Those in the folder `path` or in one below it."""
+        return self.filter(within(path))
+
+    def directly_in(self, path: str) -> "DeviceQuerySet":
+        """Those in the folder `path`, its sub-folders left out."""
+        return self.filter(Q(kind__in=ROOTS[path], folder=TOP) if path in ROOTS else Q(folder=path))
+
     def asked_to_refresh(self) -> "DeviceQuerySet":
         """Those for whom somebody pressed `Refresh Device` and who have not refreshed since."""
         return self.filter(refresh_asked_at__isnull=False, retired_at=None)
@@ -98,6 +173,30 @@ class DeviceQuerySet(models.QuerySet["Device"]):
     def alive(self, now: datetime) -> "DeviceQuerySet":
         """Primary Servers with a heartbeat; the others are late."""
         return self.primary_servers().filter(heartbeat__at__gt=now - settings.ZCC_LATE_AFTER)
+
+
+def within(path: str, prefix: str = "") -> Q:
+    """Whether a device is in the folder `path` or below; `prefix` leads to it ("device__")."""
+    if path in ROOTS:
+        return Q(**{f"{prefix}kind__in": ROOTS[path]})
+    return Q(**{f"{prefix}folder": path}) | Q(**{f"{prefix}folder__startswith": f"{path}/"})
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How often something refreshes, and what says so: a path, or nothing for the zone."""
+
+    interval: timedelta
+    path: str = ""
+
+
+def schedule_of(path: str, zone: Zone, intervals: Mapping[str, timedelta]) -> Schedule:
+    """Return what holds in the folder `path`: its own, the nearest one's above, or the zone's."""
+    while path:
+        if path in intervals:
+            return Schedule(intervals[path], path)
+        path = path.rpartition("/")[0]
+    return Schedule(zone.refresh_interval)
 
 
 class Device(models.Model):
@@ -113,7 +212,7 @@ class Device(models.Model):
     addresses = models.JSONField(default=list)
     additional_dns_names = models.JSONField(default=list)
     version = models.CharField(max_length=32, blank=True)
-    folder = models.CharField(max_length=120, default="/")
+    folder = models.CharField(max_length=LONGEST_PATH, default=TOP)  # see folder_path
     is_test = models.BooleanField(default=False)
     enrolled_at = models.DateTimeField()
     last_contact_at = models.DateTimeField(null=True)
@@ -138,6 +237,9 @@ class Device(models.Model):
     refused = models.CharField(max_length=400, blank=True)
     refused_at = models.DateTimeField(null=True)
     token_hash = models.CharField(max_length=64, unique=True, null=True, editable=False)
+    # The Satellite roles that its agent has taken up (None: it has not said), and why not another.
+    reported_roles = models.JSONField(null=True)
+    role_problem = models.CharField(max_length=400, blank=True, db_default="")
 
     objects = DeviceQuerySet.as_manager()
 
@@ -147,6 +249,7 @@ class Device(models.Model):
         ]
         indexes = [
             models.Index(fields=["zone", "name", "id"], name="device_by_name"),
+            models.Index(fields=["folder", "kind", "name"], name="device_by_folder"),
             models.Index(
                 fields=["zone", "trust_set", "name", "kind"],
                 condition=models.Q(retired_at=None),
@@ -192,13 +295,37 @@ class Device(models.Model):
         }
         return [role for role, given in roles.items() if given]
 
+    @property
+    def given_roles(self) -> list[str]:
+        """The Satellite roles as agents know them."""
+        return [role.lower() for role in self.roles]
+
+    @property
+    def awaits_roles(self) -> bool:
+        """Whether its agent has still to take up, or give up, a role."""
+        return self.reported_roles is not None and set(self.reported_roles) != set(self.given_roles)
+
     @cached_property
     def address(self) -> str:
         """The address others reach it by: the first of its addresses, else its DNS name."""
         return str(self.addresses[0]) if self.addresses else self.dns_name
 
+    @property
+    def folder_path(self) -> str:
+        """The folder it is in: one of the three, by its kind, or one below it."""
+        return self.folder_root if self.folder == TOP else self.folder
+
+    @property
+    def folder_root(self) -> str:
+        """The one of the three folders that its kind belongs to."""
+        return ROOT_OF[self.kind]
+
+    def inherited_schedule(self) -> Schedule:
+        """What it refreshes by if it has no schedule of its own: its folder's, or the zone's."""
+        return schedule_of(self.folder_path, self.zone, self.zone.folders.intervals())
+
     def effective_refresh_interval(self) -> timedelta:
-        return self.refresh_interval or self.zone.refresh_interval
+        return self.refresh_interval or self.inherited_schedule().interval
 
     def is_alive(self, now: datetime) -> bool:
         """Whether this Primary Server's worker has reported within the last minute."""
@@ -229,7 +356,7 @@ class RegistrationKey(models.Model):
     zone = models.ForeignKey(Zone, models.CASCADE, related_name="registration_keys")
     name = models.CharField(max_length=64)
     key_hash = models.CharField(max_length=64, unique=True)
-    folder = models.CharField(max_length=120, default="/")
+    folder = models.CharField(max_length=LONGEST_PATH, default=TOP)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True)
     uses_left = models.PositiveIntegerField(null=True)

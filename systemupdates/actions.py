@@ -1,7 +1,7 @@
 """What happens to system updates: made, replicated, assigned, applied, redeployed, withdrawn."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -16,8 +16,8 @@ from systemupdates.models import device_update as device_updates
 from systemupdates.models import replication as replications
 from systemupdates.models.device_update import insert_select
 from systemupdates.models.update import IllegalTransition, State, Wave
+from systemupdates.rounds import next_round
 
-EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 # A fetch that failed is tried again this soon, not only at the next round of the schedule.
 RETRY_AFTER = timedelta(seconds=30)
 
@@ -41,9 +41,10 @@ def create_update(
 def start_replication(update: SystemUpdate, *, sha256: str, size: int, now: datetime) -> None:
     """Offer the content that the initiating server holds to every other content server."""
     update.offer_content(sha256=sha256, size=size, by=None, at=now)
-    due_at = next_round(update.zone.replication_interval, after=now)
+    due_at = next_round(update.zone, after=now)
     servers = Device.objects.filter(zone=update.zone).active().content_servers()
-    for server in servers:
+    holder = Q(pk=update.initiating_server_id)  # it holds the content, excluded or not
+    for server in servers.filter(holder | Q(excluded_server=None)):
         is_source = server.pk == update.initiating_server_id
         Replication.objects.create(
             update=update,
@@ -53,12 +54,6 @@ def start_replication(update: SystemUpdate, *, sha256: str, size: int, now: date
             due_at=now if is_source else due_at,
             changed_at=now,
         )
-
-
-def next_round(interval: timedelta, *, after: datetime) -> datetime:
-    """Return the next time at which content servers look for new content."""
-    rounds = (after - EPOCH) // interval
-    return EPOCH + (rounds + 1) * interval
 
 
 def replication_failed(row: Replication, *, error: str, now: datetime) -> None:
@@ -166,14 +161,37 @@ def _constant(model: type[DjangoModel], field: str, value: object) -> Value:
 
 def add_late_comer(update: SystemUpdate, device: Device, *, now: datetime) -> None:
     """Give a device that joined during the update its rows: its own, and a content server's."""
-    if device.is_content_server and update.is_offered:
-        interval = update.zone.replication_interval
-        due_at = now if update.is_assigned else next_round(interval, after=now)
+    if is_included(device) and update.is_offered:
+        due_at = now if update.is_assigned else next_round(update.zone, after=now)
         Replication.objects.get_or_create(
             update=update, server=device, defaults={"due_at": due_at, "changed_at": now}
         )
     if update.is_assigned:
         _add_devices(update, Device.objects.filter(pk=device.pk), by=None, now=now)
+
+
+def add_content_server(server: Device, *, now: datetime) -> None:
+    """Let a server that is one from now on hold the content of every update that is offered."""
+    if not is_included(server):
+        return
+    for update in wanted_content(server):
+        due_at = next_round(server.zone, after=now)
+        Replication.objects.get_or_create(
+            update=update,
+            server=server,
+            defaults={"due_at": now if update.is_assigned else due_at, "changed_at": now},
+        )
+
+
+def is_included(server: Device) -> bool:
+    """Whether it is a content server that takes part in replication, by what is stored now."""
+    servers = Device.objects.filter(pk=server.pk).content_servers()
+    return servers.filter(excluded_server=None).exists()
+
+
+def remove_content_server(server: Device) -> None:
+    """Let the server hold no content any more; nobody waits for it, or is sent to it."""
+    Replication.objects.filter(server=server).delete()
 
 
 def open_waves(update: SystemUpdate, *, now: datetime) -> bool:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from devices.models import Device
-from systemupdates import actions, replication
+from systemupdates import actions, replication, rounds
 from systemupdates.models import DeviceUpdate, Replication, SystemUpdate
 from systemupdates.models import device_update as device_updates
 from systemupdates.models import replication as replications
@@ -80,11 +80,13 @@ def content_for(device: Device, *, now: datetime) -> list[dict[str, Any]]:
     due = Replication.objects.filter(server=device, due_at__lte=now)
     held = Replication.objects.filter(server=device, state=replications.State.AVAILABLE)
     wanted = actions.wanted_content(device).filter(pk__in=(due | held).values("update"))
+    rate = rounds.throttle(device.zone)
     return [
         {
             "sha256": update.content_sha256,
             "size": update.content_size,
             "sources": replication.source_urls(update, device=device),
+            "throttle": rate,
         }
         for update in wanted
     ]

@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, prefetch_related_objects
 
 from devices.models import Device
-from systemupdates.models import DeviceUpdate, Replication, SystemUpdate
+from systemupdates.models import DeviceUpdate, Replication, SystemUpdate, UpdateEvent
 from systemupdates.models.device_update import PENDING_STATES, READY_STATES, TRANSITIONS
 from systemupdates.models.device_update import State as DeviceState
 from systemupdates.models.replication import State as ReplicationState
@@ -119,6 +119,32 @@ def history(device: Device, *, most: int) -> list[History]:
     """Return the device's updates, the newest first, with their events and who caused them."""
     rows = device.updates.select_related("update").prefetch_related("events__by")
     return [History(row) for row in rows.order_by("-update_id")[:most]]
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One line of the deployment history."""
+
+    update: SystemUpdate
+    counts: Counts
+    events: list[UpdateEvent]
+
+    @property
+    def first(self) -> UpdateEvent | None:
+        """How it began: by whom."""
+        return self.events[0] if self.events else None
+
+    @property
+    def last(self) -> UpdateEvent | None:
+        """What was done with it last, and by whom."""
+        return self.events[-1] if self.events else None
+
+
+def deployments(updates: list[SystemUpdate]) -> list[Deployment]:
+    """Return the updates with their counts and events, in a fixed number of queries."""
+    prefetch_related_objects(updates, "events__by")
+    counts = count_devices(updates)
+    return [Deployment(row, counts[row.pk], list(row.events.all())) for row in updates]
 
 
 def unfinished(updates: "QuerySet[SystemUpdate]") -> "QuerySet[SystemUpdate]":

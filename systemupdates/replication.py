@@ -6,14 +6,16 @@ A Content Satellite does the same in its agent; what it fetched it reports at it
 
 import http.client
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from urllib.request import urlopen
 
-from agent.content import ContentError
+from agent.content import ContentError, Source
 from agent.home import Home, HomeError
+from agent.throttle import Throttled
 from devices.models import Device
-from systemupdates import actions
+from systemupdates import actions, rounds
 from systemupdates.models import Replication, SystemUpdate
 from systemupdates.models.replication import State
 from zcc.ground import claims, clock, ports
@@ -21,6 +23,7 @@ from zcc.ground import claims, clock, ports
 logger = logging.getLogger(__name__)
 
 TIMEOUT = 20  # seconds without a byte
+NOTE_EVERY = 256 * 1024  # bytes
 
 
 class NoSource(Exception):
@@ -45,7 +48,9 @@ def fetch(row: Replication, *, home: Home, now: datetime) -> None:
     )
     try:
         with claims.held(row):
-            bring(update, home=home, sources=actions.sources(update, device=row.server))
+            sources = actions.sources(update, device=row.server)
+            rate = rounds.throttle(update.zone)
+            bring(update, home=home, sources=sources, rate=rate, note=partial(_note, row))
     except (NoSource, HomeError, OSError) as error:
         actions.replication_failed(row, error=str(error), now=clock.now())
         return
@@ -62,15 +67,47 @@ def fetch(row: Replication, *, home: Home, now: datetime) -> None:
     )
 
 
-def bring(update: SystemUpdate, *, home: Home, sources: Sequence[Device]) -> None:
-    """Fetch the content from the first of `sources` that gives it, or raise NoSource."""
+def _note(row: Replication, received: int) -> None:
+    """Let the page show how much has come."""
+    Replication.objects.filter(pk=row.pk, claim_id=row.claim_id).update(received=received)
+
+
+class _Counted:
+    """Reads from `source` and tells `note` now and then how many bytes have come."""
+
+    def __init__(self, source: Source, note: Callable[[int], None]) -> None:
+        self._source, self._note = source, note
+        self._read = self._noted = 0
+
+    def read(self, size: int, /) -> bytes:
+        block = self._source.read(size)
+        self._read += len(block)
+        if self._read - self._noted >= NOTE_EVERY:
+            self._noted = self._read
+            self._note(self._read)
+        return block
+
+
+def bring(
+    update: SystemUpdate,
+    *,
+    home: Home,
+    sources: Sequence[Device],
+    rate: int | None = None,
+    note: Callable[[int], None] = lambda received: None,
+) -> None:
+    """
+    Fetch the content from the first of `sources` that gives it, or raise NoSource.
+
+    It takes at most `rate` bytes a second (None: as many as come) and tells `note` how many did.
+    """
     if home.has_content(update.content_sha256):
         return
     failures = []
     for server in sources:
         try:
             with urlopen(content_url(server, update.content_sha256), timeout=TIMEOUT) as answer:
-                home.add_content(update.content_sha256, answer)
+                home.add_content(update.content_sha256, _Counted(Throttled(answer, rate), note))
             return
         except (http.client.HTTPException, ContentError, OSError) as error:
             failures.append(f"{server.name}: {getattr(error, 'reason', error)}")

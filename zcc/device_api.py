@@ -166,6 +166,7 @@ def refresh(scope: Scope, body: bytes) -> tuple[int, dict[str, Any]]:
         "time": trust.instant(clock.now()),
         "next_refresh": device.effective_refresh_interval().total_seconds(),
         "servers": servers(device.zone),
+        "roles": device.given_roles,
         "manifest": certificates.api.manifest_for(device),
         "update": systemupdates.api.update_for(device),
         "prove": certificates.api.prove_for(device),

@@ -5,9 +5,10 @@ A small zone is looked at anew every few seconds while an operation runs; 100,00
 minutes, so that it takes a hundredth of a processor. A zone at rest: every hour.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -21,7 +22,7 @@ from certificates.models import Forecast, Operation, Straggler
 from certificates.models.operation import State
 from certificates.rhythm import rhythm_of
 from devices.check_ins import CheckIns, read
-from devices.models import Device, Kind, Zone
+from devices.models import ROOT_OF, TOP, Device, Kind, Zone, schedule_of
 from zcc.ground import claims
 
 HOUR = 3600.0
@@ -102,7 +103,15 @@ class Fleet:
     mobiles: set[int] = field(default_factory=set)
 
 
-_COLUMNS = ("pk", "check_ins", "refresh_interval", "enrolled_at", "last_contact_at", "kind")
+_COLUMNS = (
+    "pk",
+    "check_ins",
+    "refresh_interval",
+    "enrolled_at",
+    "last_contact_at",
+    "folder",
+    "kind",
+)
 
 
 def _at_rest(zone: Zone, *, now: datetime) -> Fleet:
@@ -136,13 +145,13 @@ def _replace_start(fleet: Fleet, at: datetime) -> Fleet:
 
 
 def _fill(fleet: Fleet, zone: Zone, rows: Iterable[tuple[Any, ...]]) -> None:
-    for pk, record, interval, enrolled_at, last_contact_at, kind, standing in rows:
-        usual = SERVER_INTERVAL if kind == Kind.PRIMARY_SERVER else zone.refresh_interval
+    usual = _usual_interval(zone)
+    for pk, record, interval, enrolled_at, last_contact_at, folder, kind, standing in rows:
         fleet.candidates.append(
             Candidate(
                 pk,
                 read(record),
-                (interval or usual).total_seconds() / HOUR,
+                (interval or usual(kind, folder)).total_seconds() / HOUR,
                 _hours(enrolled_at),
                 _hours(last_contact_at or enrolled_at),
                 standing,
@@ -150,6 +159,20 @@ def _fill(fleet: Fleet, zone: Zone, rows: Iterable[tuple[Any, ...]]) -> None:
         )
         if kind == Kind.MOBILE:
             fleet.mobiles.add(pk)
+
+
+def _usual_interval(zone: Zone) -> Callable[[str, str], timedelta]:
+    """How often a device of a kind in a folder refreshes that has no schedule of its own."""
+    intervals = zone.folders.intervals()
+
+    @cache
+    def usual(kind: str, folder: str) -> timedelta:
+        if kind == Kind.PRIMARY_SERVER:
+            return SERVER_INTERVAL
+        path = ROOT_OF[kind] if folder == TOP else folder
+        return schedule_of(path, zone, intervals).interval
+
+    return usual
 
 
 def _hours(at: datetime) -> float:

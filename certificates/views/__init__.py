@@ -22,6 +22,7 @@ from certificates.views.retirement_dialogs import (
     retire_by_itself,
     retire_rolled_back_ca,
 )
+from certificates.views.role_dialogs import retire_primary_server, satellite_roles
 from certificates.views.server_dialogs import (
     download_csr,
     download_csrs,
@@ -66,8 +67,10 @@ __all__ = [
     "restore_ca",
     "retire_by_itself",
     "retire_old_ca",
+    "retire_primary_server",
     "retire_rolled_back_ca",
     "roll_back",
+    "satellite_roles",
     "servers_pane",
     "sign_off",
     "stragglers",

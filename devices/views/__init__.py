@@ -1,5 +1,12 @@
-"""The views of the devices list, of one device, and of registration keys."""
+"""The views of the devices list, of one device, of folders, and of registration keys."""
 
+from devices.views.folders import (
+    create_folder,
+    delete_folder,
+    folders,
+    move_devices,
+    rename_folder,
+)
 from devices.views.pages import certificates, index, refresh_device, settings, summary
 from devices.views.registration_keys import (
     create_registration_key,
@@ -7,16 +14,25 @@ from devices.views.registration_keys import (
     revoke_registration_key,
 )
 from devices.views.retiring import bring_back_device, retire_device
+from devices.views.schedules import device_schedule, folder_schedule, zone_schedule
 
 __all__ = [
     "bring_back_device",
     "certificates",
+    "create_folder",
     "create_registration_key",
+    "delete_folder",
+    "device_schedule",
+    "folder_schedule",
+    "folders",
     "index",
+    "move_devices",
     "refresh_device",
     "registration_keys",
+    "rename_folder",
     "retire_device",
     "revoke_registration_key",
     "settings",
     "summary",
+    "zone_schedule",
 ]

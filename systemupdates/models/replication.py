@@ -15,7 +15,7 @@ from datetime import datetime
 from django.db import models
 from django.db.models import Q
 
-from devices.models import Device
+from devices.models import Device, Zone
 from systemupdates.models.update import SystemUpdate
 from zcc.ground.claims import Claimable
 
@@ -47,6 +47,27 @@ class ReplicationQuerySet(models.QuerySet["Replication"]):
         """Move every row that may; return how many did."""
         sources = [state for state, targets in TRANSITIONS.items() if to in targets]
         return self.filter(state__in=sources).update(state=to, changed_at=at, **facts)
+
+
+class ReplicationSettings(models.Model):
+    """When the content servers of a zone look for content, and how fast they fetch it."""
+
+    zone = models.OneToOneField(Zone, models.CASCADE, related_name="replication_settings")
+    # "HH:MM" in the installation's time zone; none: by Zone.replication_interval.
+    fixed_times = models.JSONField(default=list)
+    throttle = models.PositiveIntegerField(null=True)  # kB a second, for each server
+
+    def __str__(self) -> str:
+        return f"of zone {self.zone_id}"
+
+
+class ExcludedServer(models.Model):
+    """A content server that fetches no content: no update waits for it."""
+
+    server = models.OneToOneField(Device, models.CASCADE, related_name="excluded_server")
+
+    def __str__(self) -> str:
+        return f"server {self.server_id}"
 
 
 class Replication(Claimable):

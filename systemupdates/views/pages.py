@@ -5,19 +5,19 @@ from datetime import datetime
 
 from django.contrib import messages
 from django.contrib.auth.models import User
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
-from devices.models import Device
+from devices.models import Device, Zone
 from devices.standing import standing
-from systemupdates import actions, overview, status_by_device
+from systemupdates import actions, content_servers, overview, spreadsheet, stages, status_by_device
 from systemupdates.forms import SelectedDevicesForm
 from systemupdates.models import SystemUpdate
 from systemupdates.models.replication import State as ReplicationState
 from systemupdates.models.update import State
-from zcc.ground import access, clock, dialogs, live
+from zcc.ground import access, clock, dialogs, live, paging
 
 HISTORY = 20
 
@@ -35,6 +35,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "available": [row for row in shown if row[0].state in (State.CREATED, State.REPLICATING)],
         "deploying": [row for row in shown if row[0].is_assigned and row[0].pk in unfinished],
         "history": [row for row in shown if row[0].pk not in unfinished],
+        "stages": stages.in_order(get_object_or_404(Zone)),
         "is_live": bool(unfinished),
     }
     return live.show(
@@ -43,6 +44,20 @@ def index(request: HttpRequest) -> HttpResponse:
         part="systemupdates/_updates.html",
         context=context,
     )
+
+
+@require_safe
+def history(request: HttpRequest) -> HttpResponse:
+    """Show every update that is over, the newest first: when, by whom, and what came of it."""
+    over = SystemUpdate.objects.exclude(pk__in=overview.unfinished(SystemUpdate.objects.all()))
+    page = paging.cut(over, request.GET.dict(), key="created_at", descending=True)
+    context = {
+        "section": "systemupdates",
+        "now": clock.now(),
+        "page": page,
+        "rows": overview.deployments(page.rows),
+    }
+    return render(request, "systemupdates/history.html", context)
 
 
 @require_safe
@@ -60,6 +75,19 @@ def status_of_devices(request: HttpRequest, pk: int) -> HttpResponse:
         page="systemupdates/status_by_device.html",
         part="systemupdates/_device_rows.html",
         context=context,
+    )
+
+
+@require_safe
+def download_status(request: HttpRequest, pk: int) -> StreamingHttpResponse:
+    """Give what the filters of `Status by Device` leave as a file for a spreadsheet."""
+    update = get_object_or_404(SystemUpdate, pk=pk)
+    wanted = status_by_device.Wanted.read(request.GET.dict())
+    name = f"status-by-device-{update.pk}.csv"
+    return StreamingHttpResponse(
+        spreadsheet.lines(update, wanted),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
 
@@ -139,6 +167,7 @@ def replication_status(request: HttpRequest, pk: int) -> HttpResponse:
         "update": update,
         "rows": rows,
         "missing": missing,
+        "excluded": content_servers.excluded_names(update.zone),
         "is_live": update.is_open and (missing or not rows),
         "back": resolve_url("systemupdates:index"),
     }

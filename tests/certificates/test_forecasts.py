@@ -7,12 +7,14 @@ import pytest
 from certificates import due, forecast_view
 from certificates.actions import forecasts
 from certificates.models import Forecast, ServerCertificate
+from devices import folders
 from devices.check_ins import CheckIns, added, hour_of, read
-from devices.models import Device
+from devices.models import Device, Folder
 from systemupdates.models import DeviceUpdate
 from tests.certificates import building
 
 HOUR = timedelta(hours=1)
+DAYS = timedelta(days=1)
 
 
 @pytest.fixture
@@ -64,6 +66,25 @@ def test_silent_devices_are_kept_by_name_and_retired_ones_left_out(zone, worksta
     row = forecast_view.at_rest(zone)
     without = row.stragglers.filter(expected_at=None).values_list("device__name", flat=True)
     assert (row.total, row.without_date, list(without)) == (12, 1, ["ws-8"])
+
+
+def test_device_is_expected_by_the_schedule_of_its_folder(zone, workstations, ca, now):
+    folders.ensure(zone, "/Workstations")
+    Device.objects.filter(pk__gt=workstations[0].pk).delete()
+    forecasts.make(zone, now=now)
+    before = expected_within(DAYS, now)
+
+    Folder.objects.update(refresh_interval=20 * DAYS)
+    Forecast.objects.update(due_at=now)
+    forecasts.make(zone, now=now)
+
+    assert expected_within(DAYS, now) < before - 0.5
+
+
+def expected_within(span, now):
+    """How many devices are expected to be ready by then."""
+    points = Forecast.objects.get().expected
+    return max(number for at, number in points if at <= (now + span).timestamp())
 
 
 def test_misses_of_a_date_are_counted_named_and_mobiles_apart(zone, workstations, ca, now):

@@ -59,7 +59,8 @@ def test_list_does_not_show_the_key(client, alice):
         ("days", "0", "A key is valid for 1 to 365 days."),
         ("days", "x", "A key is valid for 1 to 365 days."),
         ("uses", "0", "Enter a number of devices"),
-        ("folder", "/a\x07b", "printable"),
+        ("folder", "/Workstations/a\x07b", "printable"),
+        ("folder", "/Oslo", "A folder is one of Servers, Workstations and Mobile Devices"),
     ],
 )
 def test_what_does_not_fit_is_said_and_no_key_is_made(client, alice, field, value, sentence):

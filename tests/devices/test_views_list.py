@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 
+from devices import folders
 from devices.models import Device, Kind
 
 INDEX = "/devices/"
@@ -67,6 +68,21 @@ def test_filters(client, make_device, now, query, found):
     make_device("gone", retired_at=now)
 
     assert names(client.get(INDEX, query)) == found
+
+
+def test_sub_folder_is_a_filter_with_all_below_it(client, zone, make_device):
+    for path in ("/Workstations/Oslo", "/Workstations/Oslo/Lab", "/Servers/Oslo"):
+        folders.ensure(zone, path)
+    make_device("a", folder="/Workstations/Oslo")
+    make_device("b", folder="/Workstations/Oslo/Lab")
+    make_device("c", folder="/Servers/Oslo", kind=Kind.SERVER)
+    make_device("d")
+
+    page = client.get(INDEX, {"folder": "workstations", "in": "/Workstations/Oslo"})
+
+    assert names(page) == ["a", "b"]
+    assert "/Servers/Oslo" not in page.context["listing"].choices[0].options
+    assert names(client.get(INDEX, {"in": "/Workstations/Nowhere"})) == ["a", "b", "c", "d"]
 
 
 def test_devices_that_trust_the_same_cas_are_a_filter(client, make_device):
@@ -144,7 +160,7 @@ def test_number_of_queries_does_not_grow_with_the_devices(
         make_device(f"d{number:03}")
     make_update(assigned=True)
 
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(12):
         response = client.get(INDEX)
 
     assert len(names(response)) == 46

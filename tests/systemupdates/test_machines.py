@@ -7,7 +7,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from devices.models import Device, Heartbeat
-from systemupdates import actions
+from systemupdates import actions, rounds
 from systemupdates.models import (
     DeviceUpdate,
     DeviceUpdateEvent,
@@ -207,7 +207,7 @@ def test_replication_is_complete_when_every_server_in_service_has_it(update, ser
 def test_next_round_is_the_next_multiple_of_the_interval(second, due):
     after = datetime(2026, 11, 24, 3, 0, second, tzinfo=UTC)
 
-    found = actions.next_round(timedelta(seconds=20), after=after)
+    found = rounds.next_multiple(timedelta(seconds=20), after=after)
 
     assert found == datetime(2026, 11, 24, 3, 0, tzinfo=UTC) + timedelta(seconds=due)
 

@@ -2,15 +2,18 @@
 
 import pytest
 
+from devices import folders
+from devices.models import Device
 from systemupdates import actions
 from systemupdates.models import DeviceUpdate
 from systemupdates.models.device_update import State
 
 
 @pytest.fixture
-def update(make_device, make_update, now):
+def update(make_device, make_update, zone, now):
+    folders.ensure(zone, "/Workstations/Oslo")
     for name in ("a", "b", "c"):
-        make_device(name)
+        make_device(name, folder="/Workstations/Oslo" if name == "b" else "/")
     update = make_update(assigned=True)
     failed = update.device_updates.filter(device__name="a")
     failed.move(to=State.FAILED, by=None, at=now, reason="Disk full.")
@@ -45,6 +48,13 @@ def state_of(name):
         ({"count": "successful"}, []),
         ({"status": "nonsense"}, ["a", "b", "c", "ps1"]),
         ({"sort": "-name"}, ["ps1", "c", "b", "a"]),
+        ({"kind": "primary"}, ["ps1"]),
+        ({"kind": "workstation", "status": "assigned", "q": "c"}, ["c"]),
+        ({"kind": "nonsense"}, ["a", "b", "c", "ps1"]),
+        ({"folder": "/Servers"}, ["ps1"]),
+        ({"folder": "/Workstations/Oslo"}, ["b"]),
+        ({"folder": "/Workstations", "status": "assigned", "q": "b"}, ["b"]),
+        ({"folder": "/nowhere"}, ["a", "b", "c", "ps1"]),
     ],
 )
 def test_filters_are_in_the_address(client, bob, update, query, found):
@@ -62,6 +72,36 @@ def test_chips_count_each_status(client, bob, update):
         ("Update Failed", 1),
         ("Update Assigned", 3),
     ]
+
+
+def test_chips_count_the_chosen_kind(client, bob, update):
+    client.force_login(bob)
+
+    chips = client.get(url(update), {"kind": "workstation"}).context["listing"].chips
+
+    assert [(chip.word, chip.number) for chip in chips] == [
+        ("Update Failed", 1),
+        ("Update Assigned", 2),
+    ]
+
+
+def test_retired_device_is_in_no_count_and_no_list(client, bob, update, now):
+    Device.objects.filter(name__in=["a", "b"]).update(retired_at=now)
+    client.force_login(bob)
+
+    listing = client.get(url(update)).context["listing"]
+
+    assert [row.device.name for row in listing.page.rows] == ["c", "ps1"]
+    assert [(chip.word, chip.number) for chip in listing.chips] == [("Update Assigned", 2)]
+    assert (listing.counts.total, listing.counts.failed) == (2, 0)
+
+
+def test_filters_that_are_on_are_named_when_nothing_matches(client, bob, update):
+    client.force_login(bob)
+
+    text = client.get(url(update), {"status": "assigned", "kind": "mobile"}).text
+
+    assert "2 filters are on: Update Assigned, Kind: Mobile device." in text
 
 
 def test_reason_of_a_failure_is_shown(client, bob, update):

@@ -11,7 +11,8 @@ from certificates.installing import InternalCA
 from certificates.joining import NewServer
 from certificates.models import ServerCertificate
 from devices import actions as devices
-from devices.models import Device, RegistrationKey
+from devices import folders, schedules
+from devices.models import Device, Folder, RegistrationKey
 from systemupdates import actions as updates
 from systemupdates.models import DeviceUpdate, Replication
 from zcc import device_api
@@ -92,6 +93,18 @@ def test_device_enrols_with_a_key_and_refreshes_with_its_token(api):
     assert answer["next_refresh"] == timedelta(hours=12).total_seconds()
     device.refresh_from_db()
     assert device.last_contact_at is not None
+
+
+def test_agent_is_told_the_schedule_of_its_folder(api):
+    device = api.join()
+    folders.ensure(api.zone, "/Workstations/Oslo")
+    oslo = Folder.objects.get(path="/Workstations/Oslo")
+    folders.move([device], oslo)
+    schedules.set_for_folder(oslo, timedelta(hours=2), tell=False, now=clock.now())
+
+    _, answer = api.refresh()
+
+    assert answer["next_refresh"] == timedelta(hours=2).total_seconds()
 
 
 def test_token_is_stored_as_a_hash_only(api):

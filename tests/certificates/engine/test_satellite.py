@@ -6,6 +6,7 @@ import pytest
 
 from agent import satellite
 from certificates import api
+from certificates.actions import roles
 from certificates.models import ServerCertificate
 from devices.models import Device
 from zcc.ground import clock
@@ -108,3 +109,18 @@ def test_workstation_gets_no_certificate_however_it_asks(living, make_satellite)
     api.record(ws1, report, now=clock.now())
 
     assert not ServerCertificate.objects.filter(device=ws1).exists()
+
+
+def test_role_given_later_brings_a_certificate_and_given_again_another(living, make_satellite):
+    auth1, now = make_satellite(), clock.now()
+    auth1.refresh(4)
+    roles.set_roles(auth1.row, content=False, authentication=False, by=None, now=now)
+    taken = auth1.certificates
+    roles.set_roles(auth1.row, content=False, authentication=True, by=None, now=now)
+    auth1.row.refresh_from_db()
+
+    auth1.refresh(4)
+
+    assert taken == [("previous", None)]
+    assert auth1.certificates == [("previous", None), ("current", None)]
+    assert auth1.shows_its_row()
