@@ -21,6 +21,7 @@ from agent import (
     pages,
     pem,
     proof,
+    rehearsal,
     replication,
     system_trust,
     trust,
@@ -60,6 +61,7 @@ class Device:
         self.replica = (
             Replica(home, log=log, wake=wake) if "content" in self.identity.roles else None
         )
+        self.rehearsing = rehearsal.Rehearsing(home, self.identity, log=log)
         self._reported: list[dict[str, Any]] = []  # certificates, as the server knows them
 
     def server_time(self, at: datetime) -> datetime:
@@ -88,10 +90,23 @@ class Device:
         answer = self._ask(self._request(clock(), anchors), anchors, clock)
         del self.state.steps[:sent]
         self.state.proof_is_news = False
-        self.state.refusal = None  # this server was told, and nothing of its own was refused
+        self.rehearsing.note_reported()
+        self._rehearse(answer, clock())
         self._prefer(answer.server)
         self.state.save(self.home)
         return self.state.interval
+
+    def _rehearse(self, answer: client.Answer, now: datetime) -> None:
+        """Follow what was told of a rehearsal. What is refused of it spoils nothing else."""
+        self.state.refusal = None  # this server was told, and nothing of its own was refused
+        told = answer.body.get("rehearsal")
+        if told is None:
+            return
+        try:
+            self.rehearsing.follow(str(told), now=self.server_time(now))
+        except ManifestError as error:
+            text = f"{answer.server} told of a rehearsal that is refused. {error}"
+            self._refuse(answer.server, text, now)
 
     def _rescued(self, now: datetime) -> bool:
         """Ask the rescue ports for the trust manifest; return whether another CA is trusted now."""
@@ -128,7 +143,7 @@ class Device:
 
     def has_news(self) -> bool:
         """Return whether there is something to report that a server does not know yet."""
-        if self.state.steps or self.state.proof_is_news:
+        if self.state.steps or self.state.proof_is_news or self.rehearsing.has_news():
             return True
         if self.replica is not None and self.replica.has_news():
             return True
@@ -173,6 +188,8 @@ class Device:
             "steps": self.state.steps,
             "proof": self.state.proof,
         }
+        if rehearsed := self.rehearsing.report():
+            request["rehearsal"] = rehearsed
         if self.replica is not None:
             request["content"] = self.replica.report()
         if self.is_authentication() and satellite is not None:
