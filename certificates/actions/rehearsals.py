@@ -167,7 +167,10 @@ def tell(device: Device, report: Mapping[str, Any], *, now: datetime) -> str | N
 
 
 def _note(device: Device, said: Mapping[str, Any], *, now: datetime) -> None:
-    rows = RehearsalDevice.objects.filter(device=device, rehearsal__guid=guid(said, "id"))
+    named = guid(said, "id")
+    if named is None:
+        return
+    rows = RehearsalDevice.objects.filter(device=device, rehearsal__guid=named)
     row, steps, digest = rows.first(), said.get("steps"), text(said, "trust")
     if row is None or row.cleaned_at is not None or not isinstance(steps, list):
         return

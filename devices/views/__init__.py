@@ -1,6 +1,13 @@
 """The views of the devices list, of one device, and of registration keys."""
 
-from devices.views.pages import certificates, index, refresh_device, settings, summary
+from devices.views.pages import (
+    certificates,
+    index,
+    refresh_device,
+    set_test_device,
+    settings,
+    summary,
+)
 from devices.views.registration_keys import (
     create_registration_key,
     registration_keys,
@@ -17,6 +24,7 @@ __all__ = [
     "registration_keys",
     "retire_device",
     "revoke_registration_key",
+    "set_test_device",
     "settings",
     "summary",
 ]
