@@ -19,7 +19,7 @@ from typing import Any
 
 from agent import evidence, evidence_pack, loop, pem, running, serve, system_trust, trust, updater
 from agent.client import NoAnswer, Refused
-from agent.device import Device, can_authenticate
+from agent.device import Device
 from agent.enrol import (
     Application,
     EnrolmentError,
@@ -32,7 +32,7 @@ from agent.evidence_pack import EvidenceError
 from agent.home import Home, HomeError
 from agent.loop import Bell, Loop, log
 from agent.manifest import ManifestError
-from agent.roles import NEEDS_CRYPTOGRAPHY, ROLES
+from agent.roles import NEEDS_CRYPTOGRAPHY, ROLES, can_authenticate
 from agent.running import AlreadyRunning, only_one
 from agent.state import Identity, NotEnrolled, State
 from agent.system_trust import NoStore, StoreError

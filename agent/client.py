@@ -120,16 +120,19 @@ def call(
     body: Body | None = None,
     token: str = "",
     patience: float = WAIT,
+    name: str = "",
 ) -> Answer:
     """
     Ask `server` (https://ADDRESS:PORT) for `path`: a POST of `body` if there is one, or a GET.
 
     The body is made when the connection stands, from the SHA-256 of the leaf that was shown. The
-    answer may take as long as `patience`, in seconds.
+    answer may take as long as `patience`, in seconds. With `name` the server is asked for the
+    certificate of that name, and verified by it, instead of by its address.
 
     Raises NoAnswer, Untrusted if the certificate was the reason, and Refused for a status 4xx.
     """
-    with _explained(server), _connected(server, context, patience) as (connection, peer, issuer):
+    connected = _connected(server, context, patience, name)
+    with _explained(server), connected as (connection, peer, issuer):
         headers = {"Accept": "application/json", "Connection": "close"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
@@ -164,10 +167,18 @@ def call_any(servers: Sequence[str], ask: Callable[[str], Answer]) -> Answer:
     raise NoAnswer(text)
 
 
-def probe(servers: Sequence[str], anchors: bytes) -> Answer:
-    """Return the answer of a server that verifies by `anchors` alone. Raises NoAnswer."""
+def probe(servers: Sequence[str], anchors: bytes, *, name: str = "") -> Answer:
+    """
+    Return the answer of a server that verifies by `anchors` alone, under `name` if there is one.
+
+    Raises NoAnswer.
+    """
     context = trusting(anchors)
-    return call_any(servers, lambda server: call(server, "/device/ping", context=context))
+
+    def ask(server: str) -> Answer:
+        return call(server, "/device/ping", context=context, name=name)
+
+    return call_any(servers, ask)
 
 
 @contextlib.contextmanager
@@ -198,12 +209,14 @@ def content(
 
 @contextlib.contextmanager
 def _connected(
-    server: str, context: ssl.SSLContext, patience: float = WAIT
+    server: str, context: ssl.SSLContext, patience: float = WAIT, name: str = ""
 ) -> Iterator[tuple[http.client.HTTPConnection, str, Name]]:
     """Yield a connection over TLS, the leaf's SHA-256 and, if that was verified, its issuer."""
     host, port = _host_and_port(server)
     with socket.create_connection((host, port), WAIT) as plain:
-        tls = context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
+        tls = context.wrap_socket(
+            plain, server_hostname=name or host, do_handshake_on_connect=False
+        )
         with tls, _at_most(WHOLE_CALL - WAIT + patience, tls):
             tls.do_handshake()
             leaf = tls.getpeercert(binary_form=True) or b""

@@ -21,6 +21,7 @@ from agent import (
     pages,
     pem,
     proof,
+    rehearsal,
     replication,
     roles,
     system_trust,
@@ -32,13 +33,9 @@ from agent.home import Home
 from agent.manifest import Manifest, ManifestError, Update, format_time
 from agent.plan import Situation, Step
 from agent.replication import Replica
+from agent.roles import satellite
 from agent.state import Identity, Progress, State
 from agent.told import read
-
-try:
-    from agent import satellite
-except ImportError:  # not in the zipapp, and it needs a package that plain devices do not have
-    satellite = None  # type: ignore[assignment]
 
 Log = Callable[[str], None]
 
@@ -57,6 +54,7 @@ class Device:
         self.replica = (
             Replica(home, log=log, wake=wake) if "content" in self.identity.roles else None
         )
+        self.rehearsing = rehearsal.Rehearsing(home, self.identity, log=log)
         self._reported: list[dict[str, Any]] = []  # certificates, as the server knows them
         self.has_other_roles = False  # than this object was made for: whoever runs it begins anew
         self.role_problem = self._reported_problem = ""
@@ -87,10 +85,22 @@ class Device:
         answer = self._ask(self._request(clock(), anchors), anchors, clock)
         del self.state.steps[:sent]
         self.state.proof_is_news = False
-        self.state.refusal = None  # this server was told, and nothing of its own was refused
+        self.rehearsing.note_reported()
         self._prefer(answer.server)
+        self._rehearse(answer, clock())
         self.state.save(self.home)
         return self.state.interval
+
+    def _rehearse(self, answer: client.Answer, now: datetime) -> None:
+        """Follow what was told of a rehearsal. What is refused of it spoils nothing else."""
+        self.state.refusal = None  # this server was told, and nothing of its own was refused
+        if (told := answer.body.get("rehearsal")) is None:
+            return
+        try:
+            self.rehearsing.follow(str(told), now=self.server_time(now))
+        except ManifestError as error:
+            text = f"{answer.server} told of a rehearsal that is refused. {error}"
+            self._refuse(answer.server, text, now)
 
     def _rescued(self, now: datetime) -> bool:
         """Ask the rescue ports for the trust manifest; return whether another CA is trusted now."""
@@ -129,7 +139,7 @@ class Device:
 
     def has_news(self) -> bool:
         """Return whether there is something to report that a server does not know yet."""
-        if self.state.steps or self.state.proof_is_news:
+        if self.state.steps or self.state.proof_is_news or self.rehearsing.has_news():
             return True
         if self.role_problem != self._reported_problem:
             return True
@@ -179,6 +189,8 @@ class Device:
             "role_problem": self.role_problem,
         }
         self._reported_problem = self.role_problem
+        if rehearsed := self.rehearsing.report():
+            request["rehearsal"] = rehearsed
         if self.replica is not None:
             request["content"] = self.replica.report()
         if self.is_authentication() and satellite is not None:
@@ -233,11 +245,11 @@ class Device:
         try:
             self._keep_all(answer.body, now)
         except ManifestError as error:
-            text = f"{answer.server} sent a trust manifest that is refused. {error}"
-            raise NotUnderstood(text) from error
+            raise NotUnderstood(f"{answer.server} sent a false trust manifest. {error}") from error
         except (ContentError, KeyError, TypeError, ValueError) as error:
-            text = f"{answer.server} sent an answer that is not understood."
-            raise NotUnderstood(text) from error
+            raise NotUnderstood(
+                f"{answer.server} sent an answer that is not understood."
+            ) from error
 
     def _keep_all(self, answer: dict[str, Any], now: datetime) -> None:
         told = read(answer, issued_at=self.manifest.issued_at)
@@ -262,17 +274,15 @@ class Device:
         """Take up the roles that the zone gives; a server that does not say changes nothing."""
         if not isinstance(given, list):
             return
-        before, able = self.identity.roles, roles.able(given, authentication=can_authenticate())
-        self.role_problem = roles.problem(given, able)
-        if set(able) == set(before):
+        taken, self.role_problem = roles.take_up(given, authentication=roles.can_authenticate())
+        if set(taken) == set(self.identity.roles):
             return
-        self.identity = replace(self.identity, roles=able)
+        self.identity, self.has_other_roles = replace(self.identity, roles=taken), True
         self.identity.save(self.home)
-        self.has_other_roles = True
-        if "content" not in able:
+        if "content" not in taken:
             for sha256 in self.home.content_items():
                 self.home.drop_content(sha256)
-        self.log(f"Satellite roles: {', '.join(able) or 'none'}.")
+        self.log(f"Satellite roles: {', '.join(taken) or 'none'}.")
 
     def _accept(self, envelope: str, now: datetime) -> None:
         """Keep a manifest that is newer than ours. Raises ManifestError; then ours stays."""
@@ -287,8 +297,8 @@ class Device:
 
     def _prefer(self, server: str) -> None:
         """Ask the server that answered first the next time, too."""
-        others = [url for url in self.state.servers if url != server]
-        self.state.servers = [server, *others] if server in self.state.servers else others
+        if server in self.state.servers:
+            self.state.servers.sort(key=server.__ne__)
 
     def _arm(self, update: Update, now: datetime) -> bool:
         self.home.arm(update.operation, self.state.manifest.encode())
@@ -311,7 +321,7 @@ class Device:
             replication.fetch(self.home, update.sha256, update.size, sources)
             replication.check_package(self.home, update, self.manifest.fingerprints())
         except ContentError as error:
-            return self._fail(str(error), now)
+            return self._advance(self._at("failed"), now, reason=str(error))
         finally:
             if self.replica is None:
                 self.home.drop_content(update.sha256)
@@ -321,7 +331,8 @@ class Device:
         try:
             self._set_trust()
         except Untrusted as error:
-            return self._fail(f"With the new trust no server is reached. {error}", now)
+            reason = f"With the new trust no server is reached. {error}"
+            return self._advance(self._at("failed"), now, reason=reason)
         return self._advance(self._at("pending"), now)
 
     def _prove(self, update: Update, now: datetime) -> bool:
@@ -378,9 +389,6 @@ class Device:
             raise ValueError("no update is in progress")
         return replace(self.state.progress, state=reached)
 
-    def _fail(self, reason: str, now: datetime) -> bool:
-        return self._advance(self._at("failed"), now, reason=reason)
-
     def _advance(self, progress: Progress, now: datetime, *, reason: str = "") -> bool:
         self.state.advance(progress, reason=reason, at=now)
         self.state.save(self.home)
@@ -390,8 +398,3 @@ class Device:
 
 def _summary(current: Manifest) -> str:
     return "CA " + ", ".join(fingerprint[:16] for fingerprint in current.fingerprints())
-
-
-def can_authenticate() -> bool:
-    """Return whether what the role authentication needs is installed."""
-    return satellite is not None

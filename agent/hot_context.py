@@ -9,7 +9,7 @@ context that is in use makes handshakes fail.)
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,21 @@ class HotContext:
     `context` is for the listener; it shows what the file `path` (chain and key) holds now.
 
     With `comes_and_goes` a file that is gone is shown to nobody any more; otherwise the last one
-    stays.
+    stays. Whoever asks for a name below a `beside` domain gets what that shows for its first label.
     """
 
     def __init__(
-        self, path: Path, *, log: Callable[[str], None], comes_and_goes: bool = False
+        self,
+        path: Path,
+        *,
+        log: Callable[[str], None],
+        comes_and_goes: bool = False,
+        beside: tuple[str, Mapping[str, HotContext]] = ("", {}),
     ) -> None:
         self.path = path
         self.log = log
         self.comes_and_goes = comes_and_goes
+        self.beside = beside
         self.context = _new_context()
         self.context.sni_callback = self._choose
         self._current: ssl.SSLContext | None = None
@@ -58,11 +64,17 @@ class HotContext:
             self._current = context
 
     def _choose(self, connection: Any, name: str | None, listener: ssl.SSLContext) -> int | None:
-        context = self.current()
+        context = self._asked_for(name or "").current()
         if context is None:
             return int(ssl.ALERT_DESCRIPTION_INTERNAL_ERROR)
         connection.context = context
         return None
+
+    def _asked_for(self, name: str) -> HotContext:
+        domain, contexts = self.beside
+        if not domain or not name.endswith(f".{domain}"):
+            return self
+        return contexts.get(name.partition(".")[0], self)
 
 
 def _new_context() -> ssl.SSLContext:

@@ -90,6 +90,7 @@ class Loop:
         try:
             interval = self.device.refresh(now)
             self._do_what_is_due(allowed=set(Step))
+            self.device.rehearsing.go_on(now=self._server_now())
         except NoAnswer as error:
             return self._failed(str(error), self.device.state.interval, None)
         except Refused as error:
@@ -107,6 +108,7 @@ class Loop:
     def _failed(self, reason: str, interval: float, refusal: Refused | None) -> float:
         self._failures += 1
         self._do_what_is_due(allowed=plan.LOCAL)
+        self.device.rehearsing.go_on(now=self._server_now())
         if refusal is not None and refusal.retry_after is None:
             seconds = interval
         else:

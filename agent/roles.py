@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+try:
+    from agent import satellite as satellite
+except ImportError:  # not in the zipapp, and it needs a package that plain devices do not have
+    satellite = None  # type: ignore[assignment]
+
 ROLES = ("content", "authentication")
 NEEDS_CRYPTOGRAPHY = "The role authentication needs the cryptography package of Python."
 
 
-def able(given: Sequence[object], *, authentication: bool) -> list[str]:
-    """Return the roles of `given` that can be taken up; `authentication` says whether that can."""
+def can_authenticate() -> bool:
+    """Return whether what the role authentication needs is installed."""
+    return satellite is not None
+
+
+def take_up(given: Sequence[object], *, authentication: bool) -> tuple[list[str], str]:
+    """
+    Return the roles of `given` that can be taken up, and why one is not, or an empty text.
+
+    `authentication` says whether that role can be.
+    """
     known = [role for role in ROLES if role in given]
-    return known if authentication else [role for role in known if role != "authentication"]
-
-
-def problem(given: Sequence[object], taken: Sequence[str]) -> str:
-    """Return why a role of `given` is not taken up, an empty text if each is."""
-    return NEEDS_CRYPTOGRAPHY if "authentication" in given and "authentication" not in taken else ""
+    if "authentication" not in known or authentication:
+        return known, ""
+    return [role for role in known if role != "authentication"], NEEDS_CRYPTOGRAPHY

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from agent import pages
+from agent import pages, rehearsal
 from agent.home import Home
 from agent.hot_context import HotContext
 from agent.pages import Page, Site
@@ -239,7 +239,8 @@ def ports_of(
         ports.append(Port(tls, pages.satellite_site, hot))
     if canary is not None:
         future = home.path / "remint-repo" / "canary.pem"
-        hot = HotContext(future, log=log, comes_and_goes=True)
+        beside = (rehearsal.DOMAIN, rehearsal.shown(home, log=log))
+        hot = HotContext(future, log=log, comes_and_goes=True, beside=beside)
         ports.append(Port(canary, pages.canary_site, hot))
     if rescue is not None:
         previous = home.path / "previous" / "rescue.pem"

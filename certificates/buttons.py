@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from django.urls import reverse
 
-from certificates.actions import key_requests
+from certificates.actions import key_requests, rehearsals
 from certificates.models import Operation
 from certificates.models.operation import State
 from certificates.standing import Standing
@@ -47,8 +47,14 @@ def ca_buttons(standing: Standing, user: object) -> list[Button]:
             why_not_change(standing, user),
         ),
     ]
+    rehearse = Button(
+        "Rehearse",
+        "check2-circle",
+        reverse("certificates:rehearse"),
+        why_not_rehearse(standing, user),
+    )
     if not authority.is_internal:
-        return buttons
+        return [*buttons, rehearse]
     remint = Button(
         "Remint CA",
         "arrow-repeat",
@@ -58,6 +64,7 @@ def ca_buttons(standing: Standing, user: object) -> list[Button]:
     return [
         *buttons,
         remint,
+        rehearse,
         *key_buttons(standing, user),
     ]
 
@@ -120,6 +127,13 @@ def why_not_remint(standing: Standing, user: object) -> str:
 def why_not_change(standing: Standing, user: object) -> str:
     """Return why the CA cannot be changed now, nothing if it can."""
     return _why_not_replaced(standing, user)
+
+
+def why_not_rehearse(standing: Standing, user: object) -> str:
+    """Return why no rehearsal can be started now, nothing if one can."""
+    if not access.has(user, "manage_certificates"):
+        return NO_RIGHT
+    return rehearsals.why_not(standing.zone) or standing.ca_server_is_away
 
 
 def _why_not_replaced(standing: Standing, user: object) -> str:

@@ -16,6 +16,7 @@ from certificates import (
     key_work,
     linking,
     preparing,
+    rehearsing,
     renewing,
     sealed_transfer,
     server_steps,
@@ -63,6 +64,10 @@ def rings(zone: Zone, *, now: datetime) -> Iterator[Ring]:
     for row in renewing.due(now).filter(device__in=alive):
         queue = alive[row.device_id].queue
         yield Ring("certificates.tasks.renew_certificate", queue, {"certificate_id": row.pk})
+    rehearsal = rehearsing.due(zone, now=now)
+    if rehearsal is not None and rehearsal.server_id in alive:
+        queue = alive[rehearsal.server_id].queue
+        yield Ring("certificates.tasks.rehearse", queue, {"rehearsal_id": rehearsal.pk})
     signing = signing_server(zone)
     if signing is not None and signing.pk in alive:
         yield from _signing(zone, signing.queue, now=now)

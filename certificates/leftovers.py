@@ -17,6 +17,7 @@ from certificates.models import (
     KeyRequest,
     LinkRequest,
     Operation,
+    Rehearsal,
     SealedTransfer,
     ServerCertificate,
     ServerProgress,
@@ -45,6 +46,7 @@ def _claimed_by(server: Device) -> "list[QuerySet[Claimable]]":
         Replication.objects.filter(server=server),
         Operation.objects.filter(initiating_server=server),
         LinkRequest.objects.filter(authority__server=server),
+        Rehearsal.objects.filter(server=server),
         SealedTransfer.objects.filter(sender=server),
         KeyEnd.objects.filter(authority__server=server),
     ]

@@ -15,12 +15,20 @@ from certificates import (
     key_work,
     leftovers,
     linking,
+    rehearsing,
     renewing,
     sealed_transfer,
     sealing_keys,
     server_steps,
 )
-from certificates.actions import change_ca, forecasts, key_requests, operations, server_certificates
+from certificates.actions import (
+    change_ca,
+    forecasts,
+    key_requests,
+    operations,
+    rehearsals,
+    server_certificates,
+)
 from certificates.models import (
     EvidencePack,
     HomeTrust,
@@ -29,6 +37,7 @@ from certificates.models import (
     KeyRemoval,
     KeyRequest,
     Operation,
+    Rehearsal,
     ServerCertificate,
     ServerProgress,
 )
@@ -48,6 +57,8 @@ def tick() -> None:
         live = Operation.objects.filter(zone=zone).live().order_by("pk")
         for operation in live.select_related("zone", "update", "old_ca", "new_ca"):
             _advance(operation)
+        for rehearsal in Rehearsal.objects.filter(zone=zone).open().select_related("server"):
+            rehearsals.advance(rehearsal, now=clock.now())
         key_requests.expire(zone, now=clock.now())
         change_ca.forget_drafts(zone, now=clock.now())
         _ring(zone)
@@ -200,6 +211,15 @@ def answer_join(*, request_id: int) -> None:
 
 
 @shared_task(ignore_result=True)
+def rehearse(*, rehearsal_id: int) -> None:
+    """On the server of a rehearsal: make, move or destroy its throw-away certificate."""
+    rows = Rehearsal.objects.filter(pk=rehearsal_id, server=Device.objects.here()).open()
+    row = claims.claim(rows, now=clock.now())
+    if row is not None:
+        rehearsing.carry_out(row, home=here.home())
+
+
+@shared_task(ignore_result=True)
 def key_request(*, pk: int) -> None:
     """On the server whose turn it is: the next step of Backup, Verify, Restore or Move."""
     rows = KeyRequest.objects.filter(pk=pk, turn=Device.objects.here()).open()
@@ -231,3 +251,4 @@ def free_leftovers() -> None:
     server = Device.objects.filter(guid=here.identity().guid).select_related("zone").first()
     if server is not None:
         leftovers.free(server)
+        rehearsing.forget_leftovers(server, home=here.home())

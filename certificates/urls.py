@@ -28,6 +28,13 @@ urlpatterns = [
     path("certificates/change-ca/discard/", views.discard_change_ca, name="discard_change_ca"),
     path("certificates/remint-ca/", views.remint_ca, name="remint_ca"),
     path("certificates/remint-ca/time/", views.remint_ca_time, name="remint_ca_time"),
+    path("certificates/rehearse/", views.rehearse, name="rehearse"),
+    path("certificates/rehearsals/<int:pk>/", views.rehearsal, name="rehearsal"),
+    path(
+        "certificates/rehearsals/<int:pk>/cancel/",
+        views.cancel_rehearsal,
+        name="cancel_rehearsal",
+    ),
     path("certificates/authorities/", views.authorities, name="authorities"),
     path("certificates/who-can-talk/", views.who_can_talk, name="who_can_talk"),
     path("certificates/backup-ca/", views.backup_ca, name="backup_ca"),

@@ -319,6 +319,22 @@ def set_additional_dns_names(
     return chosen
 
 
+def why_not_test(device: Device) -> str:
+    """Return why the device cannot be a test device, nothing if it can."""
+    if device.is_primary_server or device.kind == Kind.MOBILE:
+        return f"A {device.get_kind_display()} takes part in no rehearsal: no agent runs on it."
+    return ""
+
+
+def set_test_device(device: Device, *, is_test: bool) -> None:
+    """Let the device take part in rehearsals, or no more. Raises NotPossibleNow."""
+    reason = why_not_test(device)
+    if is_test and reason:
+        raise NotPossibleNow(reason)
+    Device.objects.filter(pk=device.pk).update(is_test=is_test)
+    device.is_test = is_test
+
+
 def refuse_taken(device: Device, dns_names: list[str], addresses: list[str]) -> None:
     """Raise InvalidNames if one of these stands in the certificate of another server."""
     others = Device.objects.filter(zone=device.zone).exclude(pk=device.pk).active().tls_servers()

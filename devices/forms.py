@@ -29,6 +29,16 @@ class AdditionalDNSNamesForm(forms.Form):
         return [line.strip() for line in text.splitlines() if line.strip()]
 
 
+class TestDeviceForm(forms.Form):
+    """Whether a device takes part in rehearsals."""
+
+    is_test = forms.BooleanField(
+        label="Test device",
+        required=False,
+        help_text="It can be chosen for a rehearsal, which changes nothing that it works with.",
+    )
+
+
 class RegistrationKeyForm(forms.Form):
     """What a new registration key is for, and how long and often it lets devices in."""
 

@@ -37,6 +37,7 @@ ROLES = {
     "primary": ("Primary Server", Q(kind=Kind.PRIMARY_SERVER)),
     "authentication": ("Authentication Satellite", Q(is_authentication_satellite=True)),
     "content": ("Content Satellite", Q(is_content_satellite=True)),
+    "test": ("Test device", Q(is_test=True)),
 }
 SILENCES = {
     "day": ("within 24 h", timedelta(days=1)),

@@ -30,5 +30,6 @@ urlpatterns = [
     path("devices/<int:pk>/", views.summary, name="summary"),
     path("devices/<int:pk>/refresh/", views.refresh_device, name="refresh_device"),
     path("devices/<int:pk>/settings/", views.settings, name="settings"),
+    path("devices/<int:pk>/test-device/", views.set_test_device, name="set_test_device"),
     path("devices/<int:pk>/certificates/", views.certificates, name="certificates"),
 ]

@@ -18,6 +18,7 @@ from django.db import DatabaseError, close_old_connections, connection
 import certificates.api
 import systemupdates.api
 from certificates import trust
+from certificates.actions import rehearsals
 from devices import actions as devices
 from devices.models import Device, Zone
 from zcc import parked
@@ -171,6 +172,8 @@ def refresh(scope: Scope, body: bytes) -> tuple[int, dict[str, Any]]:
         "update": systemupdates.api.update_for(device),
         "prove": certificates.api.prove_for(device),
     }
+    if told := rehearsals.tell(device, fields, now=now):
+        answer["rehearsal"] = told
     if device.is_content_satellite:
         answer["content"] = systemupdates.api.content_for(device, now=now)
     if device.is_authentication_satellite:

@@ -14,6 +14,7 @@ from certificates.forms.key_requests import (
     VerifyBackupForm,
 )
 from certificates.forms.passwords import PasswordForm, PlainForm, ReasonForm
+from certificates.forms.rehearsals import RehearseForm
 from certificates.forms.remint_ca import RemintCAForm
 from certificates.forms.retirements import RetireByItselfForm, RetireRolledBackCAForm
 from certificates.forms.server_certificates import (
@@ -35,6 +36,7 @@ __all__ = [
     "PlainForm",
     "PostponeForm",
     "ReasonForm",
+    "RehearseForm",
     "RemintCAForm",
     "RemintServerCertificateForm",
     "RestoreCAForm",

@@ -12,6 +12,7 @@ from certificates.models.joining import JoinRequest, JoinToken
 from certificates.models.key_end import KeyEnd
 from certificates.models.key_request import KeyRequest
 from certificates.models.operation import Operation, OperationEvent
+from certificates.models.rehearsal import Rehearsal, RehearsalDevice, RehearsalEvent
 from certificates.models.sealed_transfer import SealedTransfer
 from certificates.models.server_certificate import ServerCertificate
 from certificates.models.server_step import ServerProgress
@@ -36,6 +37,9 @@ __all__ = [
     "Operation",
     "OperationEvent",
     "PublishedTrust",
+    "Rehearsal",
+    "RehearsalDevice",
+    "RehearsalEvent",
     "SealedTransfer",
     "SealingKey",
     "ServerCertificate",

@@ -17,6 +17,7 @@ from certificates.views.key_dialogs import (
 from certificates.views.operation_dialogs import assign_now, cancel_operation, clear_failure
 from certificates.views.pages import ca_pane, device, index, operation, operations, servers_pane
 from certificates.views.refresh_needed import refresh_needed
+from certificates.views.rehearsals import cancel_rehearsal, rehearsal, rehearse
 from certificates.views.retirement_dialogs import (
     authorities,
     retire_by_itself,
@@ -39,6 +40,7 @@ __all__ = [
     "backup_ca",
     "ca_pane",
     "cancel_operation",
+    "cancel_rehearsal",
     "change_ca",
     "change_ca_time",
     "clear_failure",
@@ -60,6 +62,8 @@ __all__ = [
     "postpone",
     "postpone_time",
     "refresh_needed",
+    "rehearsal",
+    "rehearse",
     "reissue_certificate",
     "remint_ca",
     "remint_ca_time",

@@ -16,7 +16,7 @@ from certificates.device_certificates import DeviceCertificates
 from certificates.devices_at_risk import at_risk
 from certificates.history import History, StandingOf
 from certificates.live import Part
-from certificates.models import EvidencePack, Operation
+from certificates.models import EvidencePack, Operation, Rehearsal
 from certificates.operation_message import message
 from certificates.server_actions import server_actions
 from certificates.server_rows import ServerRow, server_rows
@@ -27,6 +27,7 @@ from devices.models import Device, Zone
 from zcc.ground import access, clock, paging
 
 ALL_COLUMNS = "all"
+REHEARSALS = 20
 
 
 @require_safe
@@ -71,6 +72,7 @@ def _ca_part(request: HttpRequest, standing: Standing, rows: list[ServerRow]) ->
         "now": standing.now,
         "answers": answers(standing, rows, risk),
         "buttons": buttons,
+        "rehearsal": Rehearsal.objects.filter(zone=standing.zone).open().first(),
         "backup": named.get("backup-ca"),
         "restore": named.get("restore-ca"),
         "at_risk": risk,
@@ -128,7 +130,13 @@ def operations(request: HttpRequest) -> HttpResponse:
     """List the zone's operations, newest first."""
     rows = Operation.objects.select_related("created_by", "initiating_server")
     page = paging.cut(rows, request.GET.dict(), key="created_at", descending=True)
-    context = {"section": "certificates", "now": clock.now(), "page": page}
+    rehearsed = Rehearsal.objects.select_related("created_by", "server").order_by("-pk")
+    context = {
+        "section": "certificates",
+        "now": clock.now(),
+        "page": page,
+        "rehearsals": rehearsed[:REHEARSALS],
+    }
     return render(request, "certificates/operations.html", context)
 
 

@@ -7,7 +7,14 @@ from devices.views.folders import (
     move_devices,
     rename_folder,
 )
-from devices.views.pages import certificates, index, refresh_device, settings, summary
+from devices.views.pages import (
+    certificates,
+    index,
+    refresh_device,
+    set_test_device,
+    settings,
+    summary,
+)
 from devices.views.registration_keys import (
     create_registration_key,
     registration_keys,
@@ -32,6 +39,7 @@ __all__ = [
     "rename_folder",
     "retire_device",
     "revoke_registration_key",
+    "set_test_device",
     "settings",
     "summary",
     "zone_schedule",

@@ -7,7 +7,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from devices import actions
-from devices.forms import AdditionalDNSNamesForm
+from devices.forms import AdditionalDNSNamesForm, TestDeviceForm
 from devices.listing import listing
 from devices.models import Device
 from devices.standing import standing
@@ -57,6 +57,22 @@ def settings(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @access.needs("manage_devices")
+def set_test_device(request: HttpRequest, pk: int) -> HttpResponse:
+    """Mark the device for rehearsals, or take the mark away."""
+    device, form = _device(pk), TestDeviceForm(request.POST)
+    wanted = form.is_valid() and form.cleaned_data["is_test"]
+    try:
+        actions.set_test_device(device, is_test=wanted)
+    except actions.NotPossibleNow as error:
+        messages.warning(request, str(error))
+    else:
+        now_it = "is a test device" if wanted else "is no test device any more"
+        messages.success(request, f"{device.name} {now_it}.")
+    return redirect("devices:settings", pk=device.pk)
+
+
+@require_POST
+@access.needs("manage_devices")
 def refresh_device(request: HttpRequest, pk: int) -> HttpResponse:
     """The quick task `Refresh Device`: ask the device to refresh now."""
     device = _device(pk)
@@ -94,6 +110,8 @@ def _tab(
         "standing": standing(device, now=now),
         "tab": tab,
         "form": form,
+        "test_form": TestDeviceForm(initial={"is_test": device.is_test}),
+        "why_not_test": actions.why_not_test(device),
     }
     status = 422 if form is not None and form.is_bound else 200
     return render(request, f"devices/{tab}.html", context, status=status)

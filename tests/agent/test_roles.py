@@ -59,9 +59,8 @@ def test_roles_are_reported(make_device, server):
 
 
 def test_role_that_cannot_be_taken_up_is_said_and_the_others_are():
-    able = roles.able(["authentication", "content", "coffee"], authentication=False)
+    given = ["authentication", "content", "coffee"]
 
-    assert able == ["content"]
-    assert roles.problem(BOTH, able) == roles.NEEDS_CRYPTOGRAPHY
-    assert roles.problem(["content"], able) == ""
-    assert roles.able(BOTH, authentication=True) == BOTH
+    assert roles.take_up(given, authentication=False) == (["content"], roles.NEEDS_CRYPTOGRAPHY)
+    assert roles.take_up(["content"], authentication=False) == (["content"], "")
+    assert roles.take_up(BOTH, authentication=True) == (BOTH, "")

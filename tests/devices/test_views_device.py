@@ -107,3 +107,50 @@ def test_certificates_are_loaded_into_the_page(client, bob, make_device):
     response = client.get(f"/devices/{device.pk}/certificates/")
 
     assert 'hx-trigger="load"' in response.text
+
+
+def mark(client, device, **data):
+    return client.post(f"/devices/{device.pk}/test-device/", data)
+
+
+def test_device_is_marked_for_rehearsals_and_the_mark_taken_away(client, alice, make_device):
+    device = make_device("osl", kind=Kind.WORKSTATION)
+    client.force_login(alice)
+    assert "Test device" in client.get(f"/devices/{device.pk}/settings/").text
+
+    for data, is_test in [({"is_test": "on"}, True), ({}, False)]:
+        assert mark(client, device, **data).status_code == 302
+        device.refresh_from_db()
+        assert device.is_test is is_test
+
+
+@pytest.mark.parametrize("kind", [Kind.PRIMARY_SERVER, Kind.MOBILE])
+def test_what_runs_no_agent_is_not_marked(client, alice, make_device, kind):
+    device = make_device("osl", kind=kind)
+    client.force_login(alice)
+
+    response = client.post(f"/devices/{device.pk}/test-device/", {"is_test": "on"}, follow=True)
+
+    device.refresh_from_db()
+    assert not device.is_test
+    assert "takes part in no rehearsal" in response.text
+
+
+def test_who_may_only_look_marks_nothing(client, bob, make_device):
+    device = make_device("osl", kind=Kind.WORKSTATION)
+    client.force_login(bob)
+
+    assert mark(client, device, is_test="on").status_code == 403
+    device.refresh_from_db()
+    assert not device.is_test
+
+
+def test_list_shows_the_test_devices(client, bob, make_device):
+    make_device("osl", kind=Kind.WORKSTATION, is_test=True)
+    make_device("fra", kind=Kind.WORKSTATION)
+    client.force_login(bob)
+
+    page = client.get("/devices/?role=test").text
+
+    assert ">osl<" in page
+    assert ">fra<" not in page
