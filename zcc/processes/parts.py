@@ -5,6 +5,7 @@ import logging
 import os
 import ssl
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import uvicorn
 from celery.beat import ScheduleEntry, Scheduler, SchedulingError
 from django.core.wsgi import get_wsgi_application
 from gunicorn.app.base import BaseApplication
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from agent import serve
 from zcc.celery import app as celery_app
 from zcc.ground import here, ports
+from zcc.ground.wire import CLIENT_CERTIFICATE
 from zcc.processes import tls, tree
 
 logger = logging.getLogger(__name__)
@@ -87,12 +90,26 @@ class ImpatientLoop(asyncio.SelectorEventLoop):
 
 def device_api(identity: here.Identity) -> None:
     """Serve what devices call, over HTTPS."""
+    issuers = here.home(identity.name).path / here.ISSUERS
+    factory = partial(tls.for_devices, issuers=issuers)
     serve_asgi(
         "zcc.device_api:app",
         host=identity.address,
         port=ports.DEVICE_API,
-        hot=tls.HotContext(pem(identity.name), tls.for_asyncio),
+        hot=tls.HotContext(pem(identity.name), factory, beside=issuers),
     )
+
+
+class WithClientCertificate(H11Protocol):
+    """Hands on the certificate that a client showed in the handshake: uvicorn itself does not."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Put the certificate, in DER, into the `state` of each request of this connection."""
+        super().connection_made(transport)
+        connection = transport.get_extra_info("ssl_object")
+        shown = connection.getpeercert(binary_form=True) if connection is not None else None
+        if shown:
+            self.app_state = {**self.app_state, CLIENT_CERTIFICATE: shown}
 
 
 def serve_asgi(application: Any, *, host: str, port: int, hot: tls.HotContext) -> None:
@@ -105,7 +122,7 @@ def serve_asgi(application: Any, *, host: str, port: int, hot: tls.HotContext) -
         application,
         host=host,
         port=port,
-        http="h11",
+        http=WithClientCertificate,
         ws="none",
         ssl_context_factory=context,
         timeout_keep_alive=30,
