@@ -14,7 +14,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -63,6 +63,40 @@ class Answer:
     server: str
     peer: str
     issuer: Name
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What a server said that does not speak JSON."""
+
+    status: int
+    body: bytes
+
+
+def exchange(
+    server: str,
+    path: str,
+    *,
+    context: ssl.SSLContext,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Exchange:
+    """
+    GET `path` of `server`, or POST `body` to it; return an answer of a status 2xx.
+
+    Raises NoAnswer, and Refused for a status 4xx with the server's sentence.
+    """
+    with _explained(server), _connected(server, context) as (connection, _peer, _issuer):
+        sent = {"Connection": "close", **(headers or {})}
+        connection.request("GET" if body is None else "POST", path, body, sent)
+        response = connection.getresponse()
+        data = _read_all(response)
+    if 400 <= response.status < 500:
+        sentence = data.decode(errors="replace").strip() or f"{server} refused."
+        raise Refused(sentence, response.status, _seconds(response.getheader("Retry-After")))
+    if not 200 <= response.status < 300:
+        raise NoAnswer(f"{server} answered with status {response.status}.")
+    return Exchange(response.status, data)
 
 
 def trusting(anchors: bytes) -> ssl.SSLContext:

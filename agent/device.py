@@ -8,6 +8,7 @@ activation counts.
 from __future__ import annotations
 
 import math
+import ssl
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -155,6 +156,10 @@ class Device:
             return self._tidy(step, now)
         return actions[step](update, now)
 
+    def context(self, anchors: bytes) -> ssl.SSLContext:
+        """Return the context of the calls to the zone's servers, who are verified by `anchors`."""
+        return client.trusting(anchors)
+
     def _request(self, now: datetime, anchors: bytes) -> dict[str, Any]:
         request: dict[str, Any] = {
             "version": VERSION,
@@ -175,7 +180,7 @@ class Device:
 
     def _ask(self, request: dict[str, Any], anchors: bytes) -> client.Answer:
         """Post the request, completed by the leaf that the server shows in this connection."""
-        context = client.trusting(anchors)
+        context = self.context(anchors)
         return client.call_any(
             self.state.servers,
             lambda server: client.call(
