@@ -14,7 +14,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certificates import trust
+from certificates import retirement, trust
 from certificates.models import CertificateAuthority, LinkCertificate, MobileIdentity, Operation
 from certificates.models.authority import State as CAState
 from certificates.models.authority import distinct
@@ -43,6 +43,8 @@ def of_call(der: bytes, *, now: datetime) -> MobileIdentity:
     if why_not := _why_cut_off(identity):
         raise NotAccepted(why_not)
     identity.note_use(at=now)
+    if identity.authority is not None:
+        retirement.note_use(identity.authority, now=now)
     return identity
 
 

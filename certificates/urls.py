@@ -4,7 +4,7 @@ from django.urls import path, re_path
 
 from certificates import views
 
-_KIND = r"(?P<kind>ca|server|link)/(?P<pk>[0-9]{1,18})"
+_KIND = r"(?P<kind>ca|server|link|identity)/(?P<pk>[0-9]{1,18})"
 
 urlpatterns = [
     path("certificates/", views.index, name="index"),

@@ -96,6 +96,12 @@ class MobileIdentity(Certificate, Claimable):
     def serial(self) -> str:
         return str(self.facts.get("serial", ""))
 
+    def status(self, now: datetime) -> str:
+        """What View Certificate says of it."""
+        if self.state in ACCEPTED_STATES and self.expires_at and self.expires_at <= now:
+            return "Expired"
+        return str(self.get_state_display())
+
     @transaction.atomic
     def note_use(self, *, at: datetime) -> None:
         """The mobile calls with it: from now on with no other. Done once."""

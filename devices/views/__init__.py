@@ -1,5 +1,6 @@
-"""The views of the devices list, of one device, and of registration keys."""
+"""The views of the devices list, of one device, of registration keys and enrolment links."""
 
+from devices.views.mobiles import enrol_mobile, enrol_mobile_again
 from devices.views.pages import certificates, index, refresh_device, settings, summary
 from devices.views.registration_keys import (
     create_registration_key,
@@ -12,6 +13,8 @@ __all__ = [
     "bring_back_device",
     "certificates",
     "create_registration_key",
+    "enrol_mobile",
+    "enrol_mobile_again",
     "index",
     "refresh_device",
     "registration_keys",
