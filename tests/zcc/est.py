@@ -42,7 +42,8 @@ def issue_all(server="ps1"):
     now = clock.now()
     for pk in MobileIdentity.objects.to_be_issued(now).values_list("pk", flat=True):
         row = claims.claim(MobileIdentity.objects.filter(pk=pk), now=now)
-        identities.issue(row, home=here.home(server), hold=SoleWorker(), now=now)
+        if row is not None:  # None: a listener's own worker has it
+            identities.issue(row, home=here.home(server), hold=SoleWorker(), now=now)
 
 
 class Mobile:
@@ -60,18 +61,17 @@ class Mobile:
     def enrol(self, request=None, **changes):
         """Send a request by the link; let it be signed unless it is refused; send it again."""
         request = request or make_request(self.key)
-        if self.post("simpleenroll", request, secret=self.secret, **changes).status == 202:
-            issue_all()
-        return self.keep(self.post("simpleenroll", request, secret=self.secret, **changes))
+        return self.ask("simpleenroll", request, secret=self.secret, **changes)
 
     def enrol_again(self, request=None):
         key = ec.generate_private_key(ec.SECP256R1())
-        request = request or make_request(key)
-        if self.post("simplereenroll", request).status == 202:
-            issue_all()
-        return self.keep(self.post("simplereenroll", request))
+        return self.ask("simplereenroll", request or make_request(key))
 
-    def keep(self, response):
+    def ask(self, what, request, **changes):
+        response = self.post(what, request, **changes)
+        while response.status == 202:
+            issue_all()
+            response = self.post(what, request, **changes)
         if response.status == 200:
             self.identity = read(response)[0]
         return response

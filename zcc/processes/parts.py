@@ -90,14 +90,15 @@ class ImpatientLoop(asyncio.SelectorEventLoop):
 
 def device_api(identity: here.Identity) -> None:
     """Serve what devices call, over HTTPS."""
+    run_asgi(device_api_server(identity))
+
+
+def device_api_server(identity: here.Identity) -> uvicorn.Server:
+    """Return the server for what devices call, which asks them for a certificate."""
     issuers = here.home(identity.name).path / here.ISSUERS
     factory = partial(tls.for_devices, issuers=issuers)
-    serve_asgi(
-        "zcc.device_api:app",
-        host=identity.address,
-        port=ports.DEVICE_API,
-        hot=tls.HotContext(pem(identity.name), factory, beside=issuers),
-    )
+    hot = tls.HotContext(pem(identity.name), factory, beside=issuers)
+    return asgi_server("zcc.device_api:app", host=identity.address, port=ports.DEVICE_API, hot=hot)
 
 
 class WithClientCertificate(H11Protocol):
@@ -114,6 +115,17 @@ class WithClientCertificate(H11Protocol):
 
 def serve_asgi(application: Any, *, host: str, port: int, hot: tls.HotContext) -> None:
     """Serve an ASGI application over HTTPS with the certificate that is current."""
+    run_asgi(asgi_server(application, host=host, port=port, hot=hot))
+
+
+def run_asgi(server: uvicorn.Server) -> None:
+    """Run a server until it is told to stop, by a signal or by its `should_exit`."""
+    with asyncio.Runner(loop_factory=ImpatientLoop) as runner:
+        runner.run(server.serve())
+
+
+def asgi_server(application: Any, *, host: str, port: int, hot: tls.HotContext) -> uvicorn.Server:
+    """Return a server for an ASGI application, which is not running yet."""
 
     def context(_config: uvicorn.Config, _default: Callable[[], Any]) -> ssl.SSLContext:
         return tls.follow(hot)
@@ -133,8 +145,7 @@ def serve_asgi(application: Any, *, host: str, port: int, hot: tls.HotContext) -
         log_config=None,
         log_level="warning",
     )
-    with asyncio.Runner(loop_factory=ImpatientLoop) as runner:
-        runner.run(uvicorn.Server(config).serve())
+    return uvicorn.Server(config)
 
 
 def listener(identity: here.Identity) -> None:
