@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, pkcs7
 from cryptography.x509.oid import NameOID
 
-from pki import csr, issue
+from pki import csr, issue, names
 
 MAX_REQUEST = 2 * csr.MAX_CSR  # in base64 it is a third longer, and has line ends
 _LINE = 64
@@ -54,19 +54,15 @@ def check_names(der: bytes, *, name: str, guid: str) -> None:
             f"The request is for “{shown}”, and this is {name}. "
             f"Ask with CN={name} alone, or with an empty subject."
         )
-    if asked - {issue.identity_uri(guid)}:
+    if asked - {names.permanent_identifier(guid)}:
         raise ValueError(f"The request asks for alternative names that are not those of {name}.")
 
 
-def _alternative_names(request: x509.CertificateSigningRequest) -> set[str]:
+def _alternative_names(request: x509.CertificateSigningRequest) -> set[x509.GeneralName]:
     try:
-        found = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return set(request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
     except x509.ExtensionNotFound:
         return set()
-    return {
-        name.value if isinstance(name, x509.UniformResourceIdentifier) else repr(name)
-        for name in found
-    }
 
 
 def key_hash(der: bytes) -> str:

@@ -151,7 +151,7 @@ def plan_identity(
     if reason := keys.is_acceptable(public_key):
         raise ValueError(reason)
     starts, ends = _validity(issuer, now=now, days=days)
-    alternatives = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity_uri(guid))])
+    alternatives = x509.SubjectAlternativeName([names.permanent_identifier(guid)])
     builder = (
         x509.CertificateBuilder()
         .subject_name(identity_subject(name))
@@ -172,11 +172,6 @@ def plan_identity(
 def identity_subject(name: str) -> x509.Name:
     """Return the subject of a mobile device's identity."""
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-
-
-def identity_uri(guid: str) -> str:
-    """Return the alternative name of a mobile device's identity (RFC 9562, 4: urn:uuid)."""
-    return f"urn:uuid:{guid}"
 
 
 def alternative_names(

@@ -62,7 +62,7 @@ def test_mobile_enrols_by_its_link(zone, mobile):
     assert identity.public_key() == mobile.key.public_key()
     assert identity.subject == subject("phone1")
     names = identity.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert [name.value for name in names] == [f"urn:uuid:{mobile.device.guid}"]
+    assert list(names) == [names.permanent_identifier(str(mobile.device.guid))]
     usage = identity.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH]
     assert (mobile.device.kind, mobile.device.folder) == (Kind.MOBILE, "/Mobile Devices")
