@@ -61,8 +61,8 @@ def test_mobile_enrols_by_its_link(zone, mobile):
     identity.verify_directly_issued_by(CertificateAuthority.objects.get().x509())
     assert identity.public_key() == mobile.key.public_key()
     assert identity.subject == subject("phone1")
-    names = identity.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert list(names) == [names.permanent_identifier(str(mobile.device.guid))]
+    found = identity.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert list(found) == [names.permanent_identifier(str(mobile.device.guid))]
     usage = identity.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH]
     assert (mobile.device.kind, mobile.device.folder) == (Kind.MOBILE, "/Mobile Devices")
