@@ -15,6 +15,7 @@ from certificates.installing import InternalCA
 from certificates.models import CertificateAuthority, IssuedCertificate, MobileIdentity
 from devices import mobiles
 from devices.models import Device, EnrolmentLink, Kind
+from pki import names
 from tests.zcc.est import Mobile, issue_all, make_request, read, subject
 from tests.zcc.test_device_api import SERVER
 from zcc import est
