@@ -40,7 +40,7 @@ def of_call(der: bytes, *, now: datetime) -> MobileIdentity:
         raise NotAccepted(
             "This identity has been replaced. Call with the newer one, or enrol again by a link."
         )
-    if why_not := _why_cut_off(identity):
+    if why_not := why_cut_off(identity):
         raise NotAccepted(why_not)
     identity.note_use(at=now)
     if identity.authority is not None:
@@ -48,7 +48,7 @@ def of_call(der: bytes, *, now: datetime) -> MobileIdentity:
     return identity
 
 
-def _why_cut_off(identity: MobileIdentity) -> str:
+def why_cut_off(identity: MobileIdentity) -> str:
     """
     Return why an identity of an earlier CA ended with the activation; nothing if it did not.
 

@@ -66,6 +66,32 @@ def why_not_again(device: Device) -> str:
     return ""
 
 
+def make_page(device: Device) -> str:
+    """
+    Return the secret in the address of a mobile's end-user page; an earlier address ends.
+
+    Raises NotPossibleNow.
+    """
+    if why_not := why_no_page(device):
+        raise NotPossibleNow(why_not)
+    secret = secrets.token_urlsafe(32)
+    Device.objects.filter(pk=device.pk).update(page_hash=hash_secret(secret))
+    return secret
+
+
+def why_no_page(device: Device) -> str:
+    """Return why the device has no end-user page, nothing if it can have one."""
+    if not device.is_mobile:
+        return f"{device.name} is not a mobile device. Only those have an end-user page."
+    return f"{device.name} is retired. Bring it back first." if device.is_retired else ""
+
+
+def of_page(secret: str) -> Device | None:
+    """Return the mobile whose end-user page has this secret in its address."""
+    rows = Device.objects.filter(page_hash=hash_secret(secret), kind=Kind.MOBILE)
+    return rows.select_related("zone").first()
+
+
 def _made(row: EnrolmentLink, *, lifetime: timedelta, by: Any, now: datetime) -> str:
     secret = secrets.token_urlsafe(32)
     row.token_hash, row.created_by = hash_secret(secret), by

@@ -135,6 +135,8 @@ class Device(models.Model):
     )
     trust_epoch = models.PositiveBigIntegerField(default=0)
     token_hash = models.CharField(max_length=64, unique=True, null=True, editable=False)
+    # Of a mobile: the hash of the secret in the address of its end-user page.
+    page_hash = models.CharField(max_length=64, unique=True, null=True, editable=False)
 
     objects = DeviceQuerySet.as_manager()
 

@@ -19,6 +19,7 @@ urlpatterns = [
     ),
     path("devices/enrol-mobile/", views.enrol_mobile, name="enrol_mobile"),
     path("devices/<int:pk>/enrol-again/", views.enrol_mobile_again, name="enrol_mobile_again"),
+    path("devices/<int:pk>/end-user-page/", views.end_user_page, name="end_user_page"),
     path("devices/<int:pk>/retire/", views.retire_device, name="retire_device"),
     path("devices/<int:pk>/bring-back/", views.bring_back_device, name="bring_back_device"),
     path("devices/<int:pk>/", views.summary, name="summary"),

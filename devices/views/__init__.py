@@ -1,6 +1,6 @@
 """The views of the devices list, of one device, of registration keys and enrolment links."""
 
-from devices.views.mobiles import enrol_mobile, enrol_mobile_again
+from devices.views.mobiles import end_user_page, enrol_mobile, enrol_mobile_again
 from devices.views.pages import certificates, index, refresh_device, settings, summary
 from devices.views.registration_keys import (
     create_registration_key,
@@ -13,6 +13,7 @@ __all__ = [
     "bring_back_device",
     "certificates",
     "create_registration_key",
+    "end_user_page",
     "enrol_mobile",
     "enrol_mobile_again",
     "index",

@@ -1,15 +1,15 @@
-"""The dialogs `Enrol mobile` and `Re-enrolment link`: a link, shown once."""
+"""The dialogs `Enrol mobile`, `Re-enrolment link`, `End-user page`: what is shown once."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
+from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, resolve_url
 from django.views.decorators.http import require_http_methods
 
-from agent import pem
-from devices import mobiles
+from devices import handing_over, mobiles
 from devices.actions import InvalidNames, NotPossibleNow
 from devices.forms import EnrolAgainForm, EnrolMobileForm
 from devices.models import Device, Zone
@@ -55,6 +55,30 @@ def enrol_mobile_again(request: HttpRequest, pk: int) -> HttpResponse:
     return _show(request, "devices/enrol_mobile_again_dialog.html", form, context, make)
 
 
+@require_http_methods(["GET", "POST"])
+@access.needs("manage_devices")
+def end_user_page(request: HttpRequest, pk: int) -> HttpResponse:
+    """Make the address of a mobile's end-user page, and show it once."""
+    device = get_object_or_404(Device.objects.select_related("zone"), pk=pk)
+    form = Form(request.POST if request.method == "POST" else None)
+    context = {
+        "section": "devices",
+        "now": clock.now(),
+        "back": resolve_url("devices:summary", device.pk),
+        "device": device,
+        "why_not": mobiles.why_no_page(device),
+    }
+    if form.is_valid():
+        try:
+            secret = mobiles.make_page(device)
+        except NotPossibleNow as error:
+            form.add_error(None, str(error))
+        else:
+            console = ports.console_url(here.identity().address)
+            context["page_url"] = f"{console}me/{secret}/"
+    return dialogs.show(request, "devices/end_user_page_dialog.html", form, context)
+
+
 def _show(
     request: HttpRequest,
     template: str,
@@ -71,25 +95,6 @@ def _show(
         except NotPossibleNow as error:
             form.add_error(None, str(error))
         else:
-            context |= _to_hand_over(secret, form.cleaned_data["days"], now=context["now"])
+            expires_at = context["now"] + timedelta(days=form.cleaned_data["days"])
+            context |= handing_over.parts(secret, expires_at=expires_at)
     return dialogs.show(request, template, form, {"section": "devices", **context})
-
-
-def _to_hand_over(secret: str, days: int, *, now: datetime) -> dict[str, Any]:
-    """What whoever holds the mobile needs: the link, and its parts for any client of EST."""
-    server = ports.device_url(here.identity().address)
-    fingerprints = _fingerprints()
-    return {
-        "link": mobiles.address(server, secret, fingerprints),
-        "est_url": server + mobiles.PATH,
-        "secret": secret,
-        "fingerprints": fingerprints,
-        "expires_at": now + timedelta(days=days),
-    }
-
-
-def _fingerprints() -> list[str]:
-    """The CAs that servers may show while the link lasts: also the one that is to come."""
-    home = here.home()
-    anchors = home.anchors() or [home.read_file("security/ca.cert") or b""]
-    return [pem.fingerprint(anchor) for anchor in anchors if anchor]
