@@ -13,7 +13,7 @@ import platform
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,13 @@ from agent.state import Identity, NotEnrolled, State
 from agent.system_trust import NoStore, StoreError
 from agent.updater import NotProven
 
+try:
+    from agent import mobile
+except ImportError:  # not in the zipapp, and it needs a package that plain devices do not have
+    mobile = None  # type: ignore[assignment]
+
 ENROL_AGAIN = 2.0  # seconds
+ENROL_TRIES = 15
 
 # Whose text says what is wrong, and what to do.
 FOR_THE_USER = (
@@ -138,6 +144,45 @@ def _enrol_if_pending(home: Home, bell: Bell) -> None:
             identity = enrol_pending(home, facts, loop.now)
             log(f"{identity.name} has joined the zone {identity.zone}.")
         except NoAnswer as error:
+            log(f"Not enrolled yet. {error}")
+            bell.sleep(ENROL_AGAIN)
+
+
+def mobile_enrol_command(options: argparse.Namespace) -> int:
+    """Let a simulated mobile device join a zone by its enrolment link."""
+    home, link, bell = Home(options.home), mobile.Link.read(options.link), Bell()
+    identity = _patiently(lambda: mobile.enrol_by(home, link, loop.now), bell, tries=ENROL_TRIES)
+    print(f"{identity.name} has joined the zone {identity.zone} as {identity.device}.")
+    return 0
+
+
+def mobile_run_command(options: argparse.Namespace) -> int:
+    """Keep a simulated mobile device up to date until SIGTERM."""
+    home, bell = Home(options.home), Bell()
+    link, absence = mobile.pending(home)
+    signal.signal(signal.SIGHUP, lambda *_: bell.ring())
+    with only_one(home):
+        if link is not None:
+            _patiently(lambda: mobile.enrol_by(home, link, loop.now), bell)
+        device = mobile.Mobile(home, log=log, wake=bell.ring, absence=absence)
+        device_loop = Loop(device, bell)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: device_loop.stop())
+        log(f"{device.identity.name} runs.")
+        device_loop.run()
+        log(f"{device.identity.name} has stopped.")
+    return 0
+
+
+def _patiently(join: Callable[[], Identity], bell: Bell, *, tries: int | None = None) -> Identity:
+    """Join, however long it takes until a server has the identity; at most `tries` times."""
+    while True:
+        try:
+            return join()
+        except NoAnswer as error:
+            tries = None if tries is None else tries - 1
+            if tries == 0:
+                raise
             log(f"Not enrolled yet. {error}")
             bell.sleep(ENROL_AGAIN)
 
@@ -261,6 +306,8 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument("--tls-port", type=int, default=serve.TLS_PORT)
     running.add_argument("--canary-port", type=int, default=serve.CANARY_PORT)
     running.add_argument("--rescue-port", type=int, default=serve.RESCUE_PORT)
+    if mobile is not None:
+        _add_mobile(commands)
     _command(commands, "refresh", refresh_command)
     rescuing = _command(commands, "rescue", rescue_command, home=False)
     rescuing.add_argument("file", help="the downloaded tool; nothing of it is run")
@@ -274,6 +321,14 @@ def _parser() -> argparse.ArgumentParser:
     checking.add_argument("--home", help="instead: the folder of a device, whose key is pinned")
     checking.set_defaults(command=evidence_command)
     return parser
+
+
+def _add_mobile(commands: Any) -> None:
+    group = commands.add_parser("mobile", help="Be a simulated mobile device.")
+    mobiles = group.add_subparsers(required=True, metavar="COMMAND")
+    joining = _command(mobiles, "enrol", mobile_enrol_command)
+    joining.add_argument("--link", required=True, help="as an administrator has made it")
+    _command(mobiles, "run", mobile_run_command)
 
 
 def _command(

@@ -14,7 +14,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -39,7 +39,10 @@ class NoAnswer(Exception):
 
 
 class NotUnderstood(NoAnswer):
-    """A server answered with what is no answer. The text says what."""
+    """A server answered with what is no answer: `what` ends the sentence."""
+
+    def __init__(self, server: str, what: str = "sent an answer that is not understood.") -> None:
+        super().__init__(f"{server} {what}")
 
 
 class NoAgreement(NoAnswer):
@@ -67,6 +70,40 @@ class Answer:
     server: str
     peer: str
     issuer: Name
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What a server said that does not speak JSON."""
+
+    status: int
+    body: bytes
+
+
+def exchange(
+    server: str,
+    path: str,
+    *,
+    context: ssl.SSLContext,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Exchange:
+    """
+    GET `path` of `server`, or POST `body` to it; return an answer of a status 2xx.
+
+    Raises NoAnswer, and Refused for a status 4xx with the server's sentence.
+    """
+    with _explained(server), _connected(server, context) as (connection, _peer, _issuer):
+        sent = {"Connection": "close", **(headers or {})}
+        connection.request("GET" if body is None else "POST", path, body, sent)
+        response = connection.getresponse()
+        data = _read_all(response, server)
+    if 400 <= response.status < 500:
+        sentence = data.decode(errors="replace").strip() or f"{server} refused."
+        raise Refused(sentence, response.status, _seconds(response.getheader("Retry-After")))
+    if not 200 <= response.status < 300:
+        raise NoAnswer(f"{server} answered with status {response.status}.")
+    return Exchange(response.status, data)
 
 
 def trusting(anchors: bytes) -> ssl.SSLContext:
@@ -270,7 +307,7 @@ def _hang_up(connected: socket.socket) -> None:
 def _read_all(response: http.client.HTTPResponse, server: str) -> bytes:
     data = response.read(MAX_ANSWER + 1)
     if len(data) > MAX_ANSWER:
-        raise NotUnderstood(f"{server} sent an answer of more than {MAX_ANSWER} bytes.")
+        raise NotUnderstood(server, f"sent an answer of more than {MAX_ANSWER} bytes.")
     if response.length:
         raise http.client.HTTPException("it stopped in the middle of its answer")
     return data
@@ -317,7 +354,7 @@ def _understood(server: str, response: http.client.HTTPResponse, data: bytes) ->
         body = parse_object(data)
     except ManifestError as error:
         if response.status == 200:
-            raise NotUnderstood(f"{server} sent an answer that is not understood.") from error
+            raise NotUnderstood(server) from error
         body = {}
     if response.status == 200:
         return body

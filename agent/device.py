@@ -8,6 +8,7 @@ activation counts.
 from __future__ import annotations
 
 import math
+import ssl
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -35,11 +36,9 @@ from agent.plan import Situation, Step
 from agent.replication import Replica
 from agent.roles import satellite
 from agent.state import Identity, Progress, State
-from agent.told import read
+from agent.told import MAX_FORMER, read
 
 Log = Callable[[str], None]
-
-MAX_FORMER = 8  # servers that are no longer named
 
 
 class Device:
@@ -111,8 +110,7 @@ class Device:
                 self._accept(offered, self.server_time(now))
                 self._set_trust()
             except ManifestError as error:
-                text = f"The rescue port of {server} sent a manifest that is refused. {error}"
-                self._refuse(server, text, now)
+                self._refuse(server, f"{server}, rescue port: a false manifest. {error}", now)
             except NoAnswer as error:
                 self.log(f"No rescue. {error}")
             if trust.current(self.home) != before:
@@ -175,6 +173,10 @@ class Device:
             return self._tidy(step, now)
         return actions[step](update, now)
 
+    def context(self, anchors: bytes) -> ssl.SSLContext:
+        """Return the context of the calls to the zone's servers, who are verified by `anchors`."""
+        return client.trusting(anchors)
+
     def _request(self, now: datetime, anchors: bytes) -> dict[str, Any]:
         request: dict[str, Any] = {
             "version": VERSION,
@@ -206,7 +208,7 @@ class Device:
 
         A server whose answer is refused is passed over: the next one hears of it.
         """
-        context = client.trusting(anchors)
+        context = self.context(anchors)
 
         def ask(server: str) -> client.Answer:
             try:
@@ -245,11 +247,9 @@ class Device:
         try:
             self._keep_all(answer.body, now)
         except ManifestError as error:
-            raise NotUnderstood(f"{answer.server} sent a false trust manifest. {error}") from error
+            raise NotUnderstood(answer.server, f"sent a false trust manifest. {error}") from error
         except (ContentError, KeyError, TypeError, ValueError) as error:
-            raise NotUnderstood(
-                f"{answer.server} sent an answer that is not understood."
-            ) from error
+            raise NotUnderstood(answer.server) from error
 
     def _keep_all(self, answer: dict[str, Any], now: datetime) -> None:
         told = read(answer, issued_at=self.manifest.issued_at)

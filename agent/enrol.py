@@ -60,7 +60,7 @@ def enrol(home: Home, application: Application, clock: Callable[[], datetime]) -
         body=lambda peer: _body(application, clock()),
     )
     try:
-        identity, state, anchors = _understand(application, answer.body)
+        identity, state, anchors = understand(application, answer.body)
     except (KeyError, TypeError, ValueError, ManifestError) as error:
         raise EnrolmentError(f"{application.server} sent no usable answer. {error}") from error
     client.probe(state.servers, pem.join(anchors))
@@ -155,9 +155,14 @@ def _body(application: Application, now: datetime) -> dict[str, Any]:
     }
 
 
-def _understand(
+def understand(
     application: Application, body: dict[str, Any]
 ) -> tuple[Identity, State, tuple[bytes, ...]]:
+    """
+    Return who the device is, what it remembers, and whom it trusts, by the answer to its joining.
+
+    Raises KeyError, TypeError, ValueError or ManifestError for one that is not usable.
+    """
     key = base64.b64decode(body["update_key"], validate=True)
     current = manifest.read(body["manifest"].encode(), key)
     manifest.check(current, zone=body["zone"], epoch=0, now=parse_time(body["time"]))

@@ -17,6 +17,7 @@ from agent.manifest import parse_time
 
 MAX_INTERVAL = 30 * 86400.0  # seconds
 MAX_SERVERS = 100
+MAX_FORMER = 8  # servers that are no longer named
 SLACK = timedelta(days=1)
 FAR_AHEAD = timedelta(days=3660)
 _ORDER = ("id", "attempt", "sha256", "size", "sources")

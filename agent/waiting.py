@@ -44,7 +44,7 @@ class Waiting:
 
     def _is_asked(self) -> bool:
         """Wait at the server that answered last; return whether it asks for a refresh."""
-        context = client.trusting(trust.current(self.device.home))
+        context = self.device.context(trust.current(self.device.home))
         answer = client.call(
             self.device.state.servers[0],
             "/device/wait",

@@ -7,7 +7,12 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
 from certificates.generations import KeyState, key_state
-from certificates.models import CertificateAuthority, LinkCertificate, ServerCertificate
+from certificates.models import (
+    CertificateAuthority,
+    LinkCertificate,
+    MobileIdentity,
+    ServerCertificate,
+)
 from certificates.models.authority import State as CAState
 from certificates.models.authority import common_name
 from certificates.models.certificate import Certificate
@@ -76,7 +81,8 @@ class Shown:
 
 def shown(kind: str, pk: int, *, now: datetime) -> Shown:
     """Return the certificate that an address names, or raise Http404."""
-    return {"ca": _authority, "server": _server, "link": _link}[kind](pk, now)
+    makers = {"ca": _authority, "server": _server, "link": _link, "identity": _identity}
+    return makers[kind](pk, now)
 
 
 def _authority(pk: int, now: datetime) -> Shown:
@@ -134,6 +140,18 @@ def _link(pk: int, now: datetime) -> Shown:
     word = "Canceled" if link.revoked_at else "Expired" if is_expired else "Active"
     members = [Member(common_name(link.subject), "this link"), _root(link.authority, link.issuer)]
     return Shown(kind="link", row=link, lead=lead, word=word, now=now, chain=members)
+
+
+def _identity(pk: int, now: datetime) -> Shown:
+    rows = MobileIdentity.objects.select_related("device", "authority").exclude(sha256="")
+    identity = get_object_or_404(rows, pk=pk)
+    members = [
+        Member(common_name(identity.subject), "this identity"),
+        _root(identity.authority, identity.issuer),
+    ]
+    lead = f"Identity of {identity.device.name}"
+    word = identity.status(now)
+    return Shown(kind="identity", row=identity, lead=lead, word=word, now=now, chain=members)
 
 
 def _root(authority: CertificateAuthority | None, issuer: str) -> Member:

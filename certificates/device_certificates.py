@@ -1,12 +1,15 @@
 """The tab `Certificates` of a device: whom it says it trusts, and certificates of its own."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 
-from certificates.models import CertificateAuthority, ServerCertificate
+from certificates.models import CertificateAuthority, MobileIdentity, ServerCertificate
 from certificates.models.authority import State as CAState
 from certificates.models.server_certificate import COMING_STATES, State
-from devices.models import Device
+from devices.models import Device, EnrolmentLink
+
+SHOWN = 6
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,8 @@ class Anchor:
 class DeviceCertificates:
     """What the tab shows."""
 
-    def __init__(self, device: Device) -> None:
-        self.device = device
+    def __init__(self, device: Device, *, now: datetime) -> None:
+        self.device, self.now = device, now
 
     @cached_property
     def anchors(self) -> list[Anchor]:
@@ -63,6 +66,18 @@ class DeviceCertificates:
         shown = [State.CURRENT, *COMING_STATES]
         rows = ServerCertificate.objects.filter(device=self.device, state__in=shown)
         return list(rows.defer("der", "csr").select_related("operation").order_by("created_at"))
+
+    @cached_property
+    def identities(self) -> list[MobileIdentity]:
+        """Of a mobile: its identity, the next one, and the last few before it; newest first."""
+        rows = MobileIdentity.objects.filter(device=self.device).defer("der", "csr")
+        return list(rows.select_related("authority", "link").order_by("-pk")[:SHOWN])
+
+    @cached_property
+    def open_links(self) -> list[EnrolmentLink]:
+        """Of a mobile: the re-enrolment links that nobody has used, newest first."""
+        rows = self.device.enrolment_links.open(self.now)
+        return list(rows.select_related("created_by")[:SHOWN])
 
     @property
     def has_server_certificate(self) -> bool:

@@ -23,7 +23,7 @@ from certificates import (
     trust,
     updater_tool,
 )
-from certificates.actions import forecasts, operations, server_certificates
+from certificates.actions import forecasts, identities, operations, server_certificates
 from certificates.models import (
     CertificateAuthority,
     EvidencePack,
@@ -56,6 +56,7 @@ def rings(zone: Zone, *, now: datetime) -> Iterator[Ring]:
     for server in home_trust.behind(zone, alive):
         yield Ring("certificates.tasks.follow_trust", server.queue, {"device_id": server.pk})
     yield from _with_keys(zone, alive, now=now)
+    yield from _identities(zone, alive, now=now)
     if alive and forecasts.due(zone, now=now):  # any of them can do it
         queue = alive[min(alive)].queue
         yield Ring("certificates.tasks.make_forecast", queue, {"zone_id": zone.pk})
@@ -137,6 +138,16 @@ def _with_keys(zone: Zone, alive: dict[int, Device], *, now: datetime) -> Iterat
     for transfer in sealed_transfer.due(now).filter(zone=zone, sender__in=alive):
         queue = alive[transfer.sender_id].queue
         yield Ring("certificates.tasks.give_update_key", queue, {"transfer_id": transfer.pk})
+
+
+def _identities(zone: Zone, alive: dict[int, Device], *, now: datetime) -> Iterator[Ring]:
+    """What mobiles have asked for; the server of the active CA signs."""
+    waiting = identities.to_be_issued(zone, now=now)
+    issuer = identities.issuer(zone) if waiting else None
+    if issuer is not None and issuer.server_id in alive:
+        queue = alive[issuer.server_id].queue
+        for pk in waiting:
+            yield Ring("certificates.tasks.issue_identity", queue, {"identity_id": pk})
 
 
 def _signing(zone: Zone, queue: str, *, now: datetime) -> Iterator[Ring]:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from agent import pem
 from agent.home import Home, HomeError
-from certificates import links, setup_page, trust, update_key, updater_tool
+from certificates import identities, links, setup_page, trust, update_key, updater_tool
 from certificates.models import (
     CertificateAuthority,
     HomeTrust,
@@ -18,7 +18,7 @@ from certificates.models import (
 )
 from devices.models import Device, Zone
 from systemupdates import actions as updates
-from zcc.ground import claims, clock, outgoing
+from zcc.ground import claims, clock, here, outgoing
 
 MANIFEST = "trust-manifest.json"  # what the rescue port answers with
 RETRY_AFTER = timedelta(seconds=5)
@@ -32,6 +32,7 @@ def follow(device: Device, *, home: Home) -> int:
     update_key.forget_unless_needed(device, home=home)
     home.set_anchors([anchor.encode() for anchor in trust.wanted(device.zone)["anchors"]])
     outgoing.write_bundle(home)
+    home.write_file(here.ISSUERS, identities.issuers_pem(device.zone))
     live = home.live()
     if live is not None:
         rows = ServerCertificate.objects.filter(device=device, sha256=live.leaf_sha256)

@@ -22,6 +22,7 @@ from pki.issue import Plan
 
 # MDM clients want two years or less; browsers stop at 398 days.
 SERVER_CERTIFICATE_LIFETIME = timedelta(days=397)
+IDENTITY_LIFETIME = timedelta(days=397)
 
 
 class HasHold(Protocol):
@@ -101,6 +102,27 @@ def sign_server(
         days=SERVER_CERTIFICATE_LIFETIME.days,
     )
     return sign(plan, key, authority=authority, purpose="server", hold=hold, now=now)
+
+
+def sign_identity(
+    authority: CertificateAuthority,
+    key: CertificateIssuerPrivateKeyTypes,
+    *,
+    request_der: bytes,
+    device: Device,
+    hold: HasHold,
+    now: datetime,
+) -> x509.Certificate:
+    """Sign a mobile's identity: the key is the request's, the name is the mobile's record's."""
+    plan = issue.plan_identity(
+        csr.check(request_der),
+        issuer=authority.x509(),
+        name=device.name,
+        guid=str(device.guid),
+        now=now,
+        days=IDENTITY_LIFETIME.days,
+    )
+    return sign(plan, key, authority=authority, purpose="identity", hold=hold, now=now)
 
 
 def dns_names(device: Device, *, include_additional: bool) -> list[str]:

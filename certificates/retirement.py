@@ -132,15 +132,26 @@ def note_need(device: Device, *, now: datetime) -> None:
     authorities = CertificateAuthority.objects.filter(zone=device.zone_id).trusted()
     facts = list(authorities.values_list("pk", "generation", "sha256", "state"))
     known = [fact for fact in facts if fact[2] in trusted]
-    if not known or any(state == CAState.ACTIVE for *_, state in known):
-        return
-    operations = Operation.objects.filter(zone=device.zone_id).filter(
+    if known and not any(state == CAState.ACTIVE for *_, state in known):
+        needed = [(pk, generation) for pk, generation, *_ in known]
+        _note(device.zone_id, needed, now=now)
+
+
+def note_use(authority: CertificateAuthority, *, now: datetime) -> None:
+    """Note that a mobile called with an identity of this CA, which is not the active one."""
+    if authority.state != CAState.ACTIVE:
+        _note(authority.zone_id, [(authority.pk, authority.generation)], now=now)
+
+
+def _note(zone: int, authorities: list[tuple[int, int]], *, now: datetime) -> None:
+    """Note, of CAs by id and generation, which operations are not to be completed yet."""
+    operations = Operation.objects.filter(zone=zone).filter(
         Q(state__in=_IN_FORCE) | Q(state=State.ROLLED_BACK, new_ca__state=CAState.SUPERSEDED)
     )
     needed = [
         operation.pk
         for operation in operations.select_related("new_ca")
-        if all(ends_with(operation, pk, generation) for pk, generation, *_ in known)
+        if all(ends_with(operation, pk, generation) for pk, generation in authorities)
     ]
     rows = Operation.objects.filter(pk__in=needed)
     rows.exclude(needed_at__gt=now - NEED_EVERY).update(needed_at=now)

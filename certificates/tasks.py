@@ -24,6 +24,7 @@ from certificates import (
 from certificates.actions import (
     change_ca,
     forecasts,
+    identities,
     key_requests,
     operations,
     rehearsals,
@@ -36,6 +37,7 @@ from certificates.models import (
     KeyEnd,
     KeyRemoval,
     KeyRequest,
+    MobileIdentity,
     Operation,
     Rehearsal,
     ServerCertificate,
@@ -118,6 +120,17 @@ def issue(*, certificate_id: int) -> None:
     if row is not None:
         with claims.held(row) as hold:
             server_certificates.issue(row, home=here.home(), hold=hold, now=now)
+
+
+@shared_task(ignore_result=True)
+def issue_identity(*, identity_id: int) -> None:
+    """On the server of the active CA: sign a mobile's request."""
+    now = clock.now()
+    rows = MobileIdentity.objects.filter(pk=identity_id).to_be_issued(now)
+    row = claims.claim(rows, now=now)
+    if row is not None:
+        with claims.held(row) as hold:
+            identities.issue(row, home=here.home(), hold=hold, now=now)
 
 
 @shared_task(ignore_result=True)

@@ -4,9 +4,12 @@ from django.urls import path, re_path
 
 from certificates import views
 
-_KIND = r"(?P<kind>ca|server|link)/(?P<pk>[0-9]{1,18})"
+_KIND = r"(?P<kind>ca|server|link|identity)/(?P<pk>[0-9]{1,18})"
 
 urlpatterns = [
+    path("me/<str:secret>/", views.me, name="me"),
+    path("me/<str:secret>/refresh/", views.me_refresh, name="me_refresh"),
+    path("me/<str:secret>/enrol-again/", views.me_enrol_again, name="me_enrol_again"),
     path("certificates/", views.index, name="index"),
     path("certificates/ca/", views.ca_pane, name="ca_pane"),
     path("certificates/servers/", views.servers_pane, name="servers_pane"),

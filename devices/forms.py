@@ -75,11 +75,15 @@ class RegistrationKeyForm(forms.Form):
     )
 
     def clean_folder(self) -> str:
-        """Return the folder with one slash in front and none behind."""
-        try:
-            return folders.check_path(self.cleaned_data["folder"])
-        except folders.NotPossible as error:
-            raise forms.ValidationError(str(error)) from error
+        return _folder(self.cleaned_data["folder"])
+
+
+def _folder(path: str) -> str:
+    """Return the folder with one slash in front and none behind."""
+    try:
+        return folders.check_path(path)
+    except folders.NotPossible as error:
+        raise forms.ValidationError(str(error)) from error
 
 
 class FolderNameForm(forms.Form):
@@ -167,3 +171,44 @@ class ScheduleForm(forms.Form):
         if not schedules.SHORTEST <= interval <= schedules.LONGEST:
             self.add_error("number", self.OUTSIDE)
         return {**cleaned, "interval": interval}
+
+
+MOST_DAYS = 90  # a link lies in a mail or a chat; whoever reads it first has the identity
+
+
+def _days(initial: int) -> forms.IntegerField:
+    return forms.IntegerField(
+        label="Valid for (days)",
+        min_value=1,
+        max_value=MOST_DAYS,
+        initial=initial,
+        error_messages=dict.fromkeys(
+            ("required", "invalid", "min_value", "max_value"),
+            f"A link is valid for 1 to {MOST_DAYS} days.",
+        ),
+    )
+
+
+class EnrolMobileForm(forms.Form):
+    """How a new mobile is to be called, and how long its link is good."""
+
+    name = forms.CharField(
+        label="Name",
+        max_length=64,
+        help_text="As it is to stand in the list of devices, and in its certificate.",
+        error_messages={
+            "required": "Give the mobile a name.",
+            "max_length": "A mobile's name has 1 to 64 printable characters and no slash.",
+        },
+    )
+    folder = forms.CharField(label="Folder", max_length=120, initial="/Mobile Devices")
+    days = _days(7)
+
+    def clean_folder(self) -> str:
+        return _folder(self.cleaned_data["folder"])
+
+
+class EnrolAgainForm(forms.Form):
+    """How long a re-enrolment link is good."""
+
+    days = _days(14)

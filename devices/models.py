@@ -240,6 +240,8 @@ class Device(models.Model):
     # The Satellite roles that its agent has taken up (None: it has not said), and why not another.
     reported_roles = models.JSONField(null=True)
     role_problem = models.CharField(max_length=400, blank=True, db_default="")
+    # Of a mobile: the hash of the secret in the address of its end-user page.
+    page_hash = models.CharField(max_length=64, unique=True, null=True, editable=False)
 
     objects = DeviceQuerySet.as_manager()
 
@@ -268,6 +270,10 @@ class Device(models.Model):
     @property
     def is_primary_server(self) -> bool:
         return self.kind == Kind.PRIMARY_SERVER
+
+    @property
+    def is_mobile(self) -> bool:
+        return self.kind == Kind.MOBILE
 
     @property
     def is_satellite(self) -> bool:
@@ -333,6 +339,12 @@ class Device(models.Model):
         return beat is not None and beat.at > now - settings.ZCC_LATE_AFTER
 
 
+class EnrolmentLinkQuerySet(models.QuerySet["EnrolmentLink"]):
+    def open(self, now: datetime) -> "EnrolmentLinkQuerySet":
+        """Those that somebody can still use."""
+        return self.filter(used_at=None, expires_at__gt=now)
+
+
 class Heartbeat(models.Model):
     """A Primary Server's worker says that it lives. The only row an idle zone writes."""
 
@@ -368,3 +380,42 @@ class RegistrationKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.pk})"
+
+
+class EnrolmentLink(models.Model):
+    """
+    Lets one mobile device have an identity, once. Only a hash is kept; the link was shown once.
+
+    `device` is the mobile that is to have another identity; of a new one it is there once it has
+    used the link. `key_hash` is that of the public key that used it: the same request may be sent
+    again, as EST asks a client to, and no other.
+    """
+
+    zone = models.ForeignKey(Zone, models.CASCADE, related_name="enrolment_links")
+    device = models.ForeignKey(Device, models.CASCADE, null=True, related_name="enrolment_links")
+    name = models.CharField(max_length=64)
+    folder = models.CharField(max_length=120, default="/Mobile Devices")
+    token_hash = models.CharField(max_length=64, unique=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+"
+    )
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+    key_hash = models.CharField(max_length=64, blank=True)
+
+    objects = EnrolmentLinkQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.pk})"
+
+    def use(self, key_hash: str, *, at: datetime) -> bool:
+        """Take the link for the request with this public key; False if another one has it."""
+        unused = EnrolmentLink.objects.filter(pk=self.pk, used_at=None)
+        if unused.update(used_at=at, key_hash=key_hash):
+            self.used_at, self.key_hash = at, key_hash
+            return True
+        return EnrolmentLink.objects.filter(pk=self.pk, key_hash=key_hash).exists()

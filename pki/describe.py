@@ -125,4 +125,6 @@ def _general_name(name: x509.GeneralName) -> str:
         return f"IP: {name.value}"
     if isinstance(name, x509.DirectoryName):
         return f"Directory name: {_guarded(lambda: names.display(name.value))}"
+    if isinstance(name, x509.OtherName) and (guid := names.read_permanent_identifier(name)):
+        return f"Permanent identifier: {guid}"
     return f"{type(name).__name__}: {_guarded(lambda: names.printable(str(name.value)))}"

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.types import (
 )
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from pki import keys, names
 
@@ -131,6 +131,49 @@ def plan_server(
     return make_plan(builder, issuer.public_key(), serial=serial)
 
 
+def plan_identity(
+    public_key: keys.PublicKey,
+    *,
+    issuer: x509.Certificate,
+    name: str,
+    guid: str,
+    now: datetime,
+    days: int = 397,
+) -> Plan:
+    """
+    Plan the certificate with which a mobile device says who it is: the TLS client kind.
+
+    Its subject is the device's name, its alternative name the device's GUID. It is valid as that of
+    a server is (`plan_server`). Raises ValueError with a sentence.
+
+    RFC 5280: key usage 4.2.1.3, alternative names 4.2.1.6, extended key usage 4.2.1.12.
+    """
+    if reason := keys.is_acceptable(public_key):
+        raise ValueError(reason)
+    starts, ends = _validity(issuer, now=now, days=days)
+    alternatives = x509.SubjectAlternativeName([names.permanent_identifier(guid)])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(identity_subject(name))
+        .issuer_name(issuer.subject)
+        .public_key(public_key)
+        .not_valid_before(starts)
+        .not_valid_after(ends)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(key_encipherment=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .add_extension(alternatives, critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        .add_extension(authority_key_identifier(issuer), critical=False)
+    )
+    return make_plan(builder, issuer.public_key(), serial=None)
+
+
+def identity_subject(name: str) -> x509.Name:
+    """Return the subject of a mobile device's identity."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
 def alternative_names(
     dns_names: Iterable[str], ip_addresses: Iterable[str]
 ) -> x509.SubjectAlternativeName:
@@ -182,9 +225,13 @@ def key_identifier(ca: x509.Certificate) -> x509.SubjectKeyIdentifier:
 
 def _server_usage(public_key: keys.PublicKey) -> x509.KeyUsage:
     """Signing, and for RSA the key transport of TLS 1.2 (RFC 5280, 4.2.1.3)."""
+    return _usage(key_encipherment=isinstance(public_key, rsa.RSAPublicKey))
+
+
+def _usage(*, key_encipherment: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=True,
-        key_encipherment=isinstance(public_key, rsa.RSAPublicKey),
+        key_encipherment=key_encipherment,
         content_commitment=False,
         data_encipherment=False,
         key_agreement=False,

@@ -21,6 +21,7 @@ _DEVIATIONS = set("ßẞς\u200c\u200d")
 # Letters, marks, numbers, punctuation, space; of the symbols only what keyboards have.
 _WRITABLE = {"L", "M", "N", "P"}
 _SYMBOLS = set("+<>=|~^$`")
+PERMANENT_IDENTIFIER = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.3")
 _ORDER = [
     (NameOID.COMMON_NAME, "CN"),
     (NameOID.SERIAL_NUMBER, "serialNumber"),
@@ -228,3 +229,17 @@ def _shown(value: str | bytes) -> str:
 def printable(text: str) -> str:
     """Return the text with what cannot be seen, or turns the direction, written as its number."""
     return "".join(part if part.isprintable() else f"\\u{ord(part):04x}" for part in text)
+
+
+def permanent_identifier(guid: str) -> x509.OtherName:
+    """Return the alternative name of a mobile device's identity: its GUID, by RFC 4043, 2."""
+    text = guid.encode("ascii")
+    utf8 = bytes([0x0C, len(text)]) + text  # identifierValue UTF8String
+    return x509.OtherName(PERMANENT_IDENTIFIER, bytes([0x30, len(utf8)]) + utf8)
+
+
+def read_permanent_identifier(name: x509.OtherName) -> str | None:
+    """Return the GUID in an alternative name that `permanent_identifier` made, None for others."""
+    text = name.value[4:].decode("ascii", errors="replace")
+    is_ours = text.isascii() and len(text) < 128 and permanent_identifier(text) == name
+    return text if is_ours else None

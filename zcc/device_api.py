@@ -1,5 +1,6 @@
 """
-What devices call on port 7444: enrol, refresh, ping. JSON over HTTPS, a token for each device.
+What devices call on port 7444: enrol, refresh, ping. JSON over HTTPS, a token for each device; a
+mobile device has its identity certificate instead. Below /.well-known/est/ it is EST: see `est`.
 
 It composes: each app records its part of what a device reports, and gives its part of the answer.
 An ASGI application of its own and not Django's, because it serves nothing else and many wait.
@@ -11,20 +12,22 @@ import json
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar
 
 from django.db import DatabaseError, close_old_connections, connection
 
 import certificates.api
 import systemupdates.api
-from certificates import trust
+from certificates import identities, trust
 from certificates.actions import rehearsals
+from certificates.models import MobileIdentity
 from devices import actions as devices
 from devices.models import Device, Zone
-from zcc import parked
+from zcc import est, parked
 from zcc.ground import clock, here
 from zcc.ground.ports import device_url
-from zcc.ground.wire import instant, text
+from zcc.ground.wire import CLIENT_CERTIFICATE, instant, text
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +35,13 @@ MAX_BODY = 256 * 1024
 # Database work happens in this many threads; the rest of the connections cost a coroutine each.
 THREADS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="device-api")
 
+# A request for an identity is looked at so often before it is answered 202, once in so many
+# seconds: not every EST client comes again.
+EST_LOOKS, EST_EVERY = 12, 0.5
+
 Scope = dict[str, Any]
 Handler = Callable[[Scope, bytes], tuple[int, dict[str, Any] | None]]
+Answer = TypeVar("Answer")
 
 
 class Refused(Exception):
@@ -48,6 +56,9 @@ async def app(scope: Scope, receive: Any, send: Any) -> None:
     """Answer one HTTP request."""
     if scope["type"] != "http":
         return
+    if scope["path"].startswith(est.PREFIX):
+        await _est(scope, receive, send)
+        return
     handler = ROUTES.get((scope["method"], scope["path"]))
     if handler is None:
         await _answer(send, 404, {"error": "There is no such call."})
@@ -61,6 +72,37 @@ async def app(scope: Scope, receive: Any, send: Any) -> None:
     except Refused as error:
         status, answer = error.status, {"error": str(error)}
     await _answer(send, status, answer)
+
+
+async def _est(scope: Scope, receive: Any, send: Any) -> None:
+    """Answer a call of EST; one whose identity is being issued waits for that a while."""
+    try:
+        body = await _read(receive)
+        loop = asyncio.get_running_loop()
+        for look in range(EST_LOOKS):
+            if look:
+                await asyncio.sleep(EST_EVERY)
+            answer = await loop.run_in_executor(THREADS, _call, _est_call, scope, body)
+            if not answer.is_pending:
+                break
+    except Refused as error:
+        answer = est.Response(error.status, f"{error}\n".encode())
+    headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
+    headers.append((b"content-length", b"%d" % len(answer.body)))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+def _est_call(scope: Scope, body: bytes) -> est.Response:
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    certificate = _certificate(scope)
+    return est.answer(est.Call(scope["method"], scope["path"], headers, body, certificate))
+
+
+def _certificate(scope: Scope) -> bytes | None:
+    """Return the certificate that the client showed and TLS has verified (see zcc.processes)."""
+    found: bytes | None = scope.get("state", {}).get(CLIENT_CERTIFICATE)
+    return found
 
 
 async def _rung(device: int, receive: Any) -> bool:
@@ -103,7 +145,7 @@ async def _answer(send: Any, status: int, answer: dict[str, Any] | None) -> None
     await send({"type": "http.response.body", "body": body})
 
 
-def _call(handler: Handler, scope: Scope, body: bytes) -> tuple[int, dict[str, Any] | None]:
+def _call(handler: Callable[[Scope, bytes], Answer], scope: Scope, body: bytes) -> Answer:
     """Run a handler in a thread with a database connection that works."""
     close_old_connections()
     try:
@@ -112,10 +154,13 @@ def _call(handler: Handler, scope: Scope, body: bytes) -> tuple[int, dict[str, A
         raise
     except devices.NotEnrolled as error:
         raise Refused(403, str(error)) from error
-    except Exception:
+    except identities.NotAccepted as error:
+        raise Refused(403, str(error)) from error
+    except Exception as error:
         logger.exception("A device's call failed: %s", scope["path"])
         connection.close()
-        return 503, {"error": "The server could not answer. Nothing has changed; try again."}
+        sentence = "The server could not answer. Nothing has changed; try again."
+        raise Refused(503, sentence) from error
     finally:
         close_old_connections()
 
@@ -141,9 +186,21 @@ def enrol(scope: Scope, body: bytes) -> tuple[int, dict[str, Any]]:
     enrolment = devices.check_enrolment(fields)
     device, token = devices.enrol(text(fields, "key"), enrolment, now=now)
     certificates.api.join_operation(device, now=now)
+    return 200, _welcome(device, token, now=now)
+
+
+def welcome(scope: Scope, body: bytes) -> tuple[int, dict[str, Any]]:
+    """What a mobile that has its identity needs to know besides, as at any enrolment."""
+    caller, now = _caller(scope), clock.now()
+    if caller.identity is None:
+        raise Refused(403, "This is for mobile devices: call with an identity certificate.")
+    return 200, _welcome(caller.device, "", now=now)
+
+
+def _welcome(device: Device, token: str, *, now: datetime) -> dict[str, Any]:
     published = trust.published(device.zone)
     update_key = here.home().read_file(here.UPDATE_KEY) or b""
-    return 200, {
+    return {
         "device": str(device.guid),
         "token": token,
         "update_key": base64.b64encode(update_key).decode(),
@@ -157,7 +214,9 @@ def enrol(scope: Scope, body: bytes) -> tuple[int, dict[str, Any]]:
 
 def refresh(scope: Scope, body: bytes) -> tuple[int, dict[str, Any]]:
     """Note what a device has and is, and tell it what to do."""
-    device, fields, now = _caller(scope), _fields(body), clock.now()
+    (device, identity), fields, now = _caller(scope), _fields(body), clock.now()
+    if identity is not None:
+        fields = identities.believable(fields, identity, now=now)
     if sent_at := instant(fields, "clock"):
         fields["clock"] = sent_at
     devices.record_contact(device, fields, now=now)
@@ -174,6 +233,8 @@ def refresh(scope: Scope, body: bytes) -> tuple[int, dict[str, Any]]:
     }
     if told := rehearsals.tell(device, fields, now=now):
         answer["rehearsal"] = told
+    if identity is not None:
+        answer["identity"] = identities.told(identity, now=now)
     if device.is_content_satellite:
         answer["content"] = systemupdates.api.content_for(device, now=now)
     if device.is_authentication_satellite:
@@ -183,7 +244,7 @@ def refresh(scope: Scope, body: bytes) -> tuple[int, dict[str, Any]]:
 
 def wait(scope: Scope, body: bytes) -> tuple[int, dict[str, Any]]:
     """The device waits to be asked to refresh; the call is parked until then."""
-    return 200, {"device": _caller(scope).pk}
+    return 200, {"device": _caller(scope).device.pk}
 
 
 def _asked_to_refresh() -> set[int]:
@@ -226,10 +287,21 @@ def _fields(body: bytes) -> dict[str, Any]:
     return fields
 
 
-def _caller(scope: Scope) -> Device:
-    """Return the device whose token came with the request, or refuse."""
+class Caller(NamedTuple):
+    """Who calls: an agent with its token, or a mobile with its identity."""
+
+    device: Device
+    identity: MobileIdentity | None
+
+
+def _caller(scope: Scope) -> Caller:
+    """Return whose token or identity came with the request, or refuse."""
     headers = dict(scope["headers"])
     scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    certificate = _certificate(scope)
+    if certificate is not None and not token:
+        identity = identities.of_call(certificate, now=clock.now())
+        return Caller(identity.device, identity)
     if scheme != "Bearer" or not token:
         raise Refused(401, "A device calls with its token.")
     found = Device.objects.filter(token_hash=devices.hash_secret(token))
@@ -238,12 +310,13 @@ def _caller(scope: Scope) -> Device:
         raise Refused(401, "This token is unknown. Enrol the device again.")
     if device.is_retired:
         raise Refused(403, "This device is retired. An administrator can bring it back.")
-    return device
+    return Caller(device, None)
 
 
 ROUTES: dict[tuple[str, str], Handler] = {
     ("GET", "/device/ping"): ping,
     ("GET", "/device/anchors"): anchors,
+    ("GET", "/device/welcome"): welcome,
     ("POST", "/device/enrol"): enrol,
     ("POST", "/device/refresh"): refresh,
     ("POST", "/device/wait"): wait,

@@ -48,6 +48,7 @@ PRELOADED = (
     "systemupdates.tasks",
     "devices.tasks",
 )
+MOBILE = "mobile.json"  # in the folder of a simulated mobile device
 OPEN_FILES = 65536  # each waiting device is one; systems often start with 1,024
 START_TIMEOUT = 60.0  # seconds until the supervisor says that something does not answer
 PORTS = (
@@ -232,9 +233,10 @@ def _agents() -> list[Child]:
 
 
 def _agent(home: Path) -> Child:
+    words = ["mobile"] if (home / MOBILE).exists() else []
     return Child(
         name=home.name,
-        run=tree.execute([sys.executable, "-m", "agent", "run", "--home", home]),
+        run=tree.execute([sys.executable, "-m", "agent", *words, "run", "--home", home]),
         log=here.zcc_home() / "logs" / f"{home.name}.agent.log",
         pid_file=home / "run" / "agent.pid",
     )

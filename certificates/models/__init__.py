@@ -8,6 +8,7 @@ from certificates.models.change_ca_draft import ChangeCADraft
 from certificates.models.custody import KeyRemoval, SealingKey, VerifiedBackup
 from certificates.models.evidence import EvidencePack
 from certificates.models.forecast import Forecast, Straggler
+from certificates.models.identity import MobileIdentity
 from certificates.models.joining import JoinRequest, JoinToken
 from certificates.models.key_end import KeyEnd
 from certificates.models.key_request import KeyRequest
@@ -34,6 +35,7 @@ __all__ = [
     "KeyRequest",
     "LinkCertificate",
     "LinkRequest",
+    "MobileIdentity",
     "Operation",
     "OperationEvent",
     "PublishedTrust",

@@ -165,7 +165,7 @@ class IssuedCertificate(models.Model):
 
     authority = models.ForeignKey(CertificateAuthority, models.PROTECT, related_name="issued")
     serial = models.CharField(max_length=40)
-    purpose = models.CharField(max_length=12)  # ca, server, link
+    purpose = models.CharField(max_length=12)  # ca, server, link, identity
     tbs = models.BinaryField()
     der = models.BinaryField(null=True)
     planned_at = models.DateTimeField()

@@ -14,6 +14,7 @@ from certificates.views.key_dialogs import (
     restore_ca,
     verify_backup,
 )
+from certificates.views.me import me, me_enrol_again, me_refresh
 from certificates.views.operation_dialogs import assign_now, cancel_operation, clear_failure
 from certificates.views.pages import ca_pane, device, index, operation, operations, servers_pane
 from certificates.views.refresh_needed import refresh_needed
@@ -56,6 +57,9 @@ __all__ = [
     "import_certificate",
     "index",
     "key_request",
+    "me",
+    "me_enrol_again",
+    "me_refresh",
     "move_ca_role",
     "operation",
     "operations",

@@ -191,5 +191,6 @@ def _operation_part(request: HttpRequest, found: Operation, *, now: datetime) ->
 def device(request: HttpRequest, pk: int) -> HttpResponse:
     """Show, within a device's page, whom the device trusts and its own certificates."""
     found = get_object_or_404(Device.objects.select_related("zone"), pk=pk)
-    context = {"now": clock.now(), "certificates": DeviceCertificates(found)}
+    now = clock.now()
+    context = {"now": now, "certificates": DeviceCertificates(found, now=now)}
     return render(request, "certificates/_device.html", context)

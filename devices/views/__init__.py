@@ -1,4 +1,4 @@
-"""The views of the devices list, of one device, of folders, and of registration keys."""
+"""The views of the devices list, one device, folders, registration keys, enrolment links."""
 
 from devices.views.folders import (
     create_folder,
@@ -7,6 +7,7 @@ from devices.views.folders import (
     move_devices,
     rename_folder,
 )
+from devices.views.mobiles import end_user_page, enrol_mobile, enrol_mobile_again
 from devices.views.pages import (
     certificates,
     index,
@@ -30,6 +31,9 @@ __all__ = [
     "create_registration_key",
     "delete_folder",
     "device_schedule",
+    "end_user_page",
+    "enrol_mobile",
+    "enrol_mobile_again",
     "folder_schedule",
     "folders",
     "index",

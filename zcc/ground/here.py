@@ -19,6 +19,7 @@ from agent.home import Home
 VARIABLE = "ZCC_SERVER"
 FILE = "server.json"
 UPDATE_KEY = "security/update-key.pub"  # the zone's Ed25519 public key, 32 bytes
+ISSUERS = "security/identity-issuers.pem"  # the CAs whose identities the device API lets in
 SKEW = "run/skew"  # seconds, as text
 
 

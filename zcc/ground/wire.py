@@ -6,6 +6,8 @@ from typing import Any
 from uuid import UUID
 
 MAX_ENTRIES = 64
+# Where in a request's `state` the listener puts the client's certificate, in DER.
+CLIENT_CERTIFICATE = "client_certificate"
 
 
 def entries(fields: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:

@@ -5,6 +5,7 @@ import logging
 import os
 import ssl
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import uvicorn
 from celery.beat import ScheduleEntry, Scheduler, SchedulingError
 from django.core.wsgi import get_wsgi_application
 from gunicorn.app.base import BaseApplication
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from agent import serve
 from zcc.celery import app as celery_app
 from zcc.ground import here, ports
+from zcc.ground.wire import CLIENT_CERTIFICATE
 from zcc.processes import tls, tree
 
 logger = logging.getLogger(__name__)
@@ -87,16 +90,42 @@ class ImpatientLoop(asyncio.SelectorEventLoop):
 
 def device_api(identity: here.Identity) -> None:
     """Serve what devices call, over HTTPS."""
-    serve_asgi(
-        "zcc.device_api:app",
-        host=identity.address,
-        port=ports.DEVICE_API,
-        hot=tls.HotContext(pem(identity.name), tls.for_asyncio),
-    )
+    run_asgi(device_api_server(identity))
+
+
+def device_api_server(identity: here.Identity) -> uvicorn.Server:
+    """Return the server for what devices call, which asks them for a certificate."""
+    issuers = here.home(identity.name).path / here.ISSUERS
+    factory = partial(tls.for_devices, issuers=issuers)
+    hot = tls.HotContext(pem(identity.name), factory, beside=issuers)
+    return asgi_server("zcc.device_api:app", host=identity.address, port=ports.DEVICE_API, hot=hot)
+
+
+class WithClientCertificate(H11Protocol):
+    """Hands on the certificate that a client showed in the handshake: uvicorn itself does not."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Put the certificate, in DER, into the `state` of each request of this connection."""
+        super().connection_made(transport)
+        connection = transport.get_extra_info("ssl_object")
+        shown = connection.getpeercert(binary_form=True) if connection is not None else None
+        if shown:
+            self.app_state = {**self.app_state, CLIENT_CERTIFICATE: shown}
 
 
 def serve_asgi(application: Any, *, host: str, port: int, hot: tls.HotContext) -> None:
     """Serve an ASGI application over HTTPS with the certificate that is current."""
+    run_asgi(asgi_server(application, host=host, port=port, hot=hot))
+
+
+def run_asgi(server: uvicorn.Server) -> None:
+    """Run a server until it is told to stop, by a signal or by its `should_exit`."""
+    with asyncio.Runner(loop_factory=ImpatientLoop) as runner:
+        runner.run(server.serve())
+
+
+def asgi_server(application: Any, *, host: str, port: int, hot: tls.HotContext) -> uvicorn.Server:
+    """Return a server for an ASGI application, which is not running yet."""
 
     def context(_config: uvicorn.Config, _default: Callable[[], Any]) -> ssl.SSLContext:
         return tls.follow(hot)
@@ -105,7 +134,7 @@ def serve_asgi(application: Any, *, host: str, port: int, hot: tls.HotContext) -
         application,
         host=host,
         port=port,
-        http="h11",
+        http=WithClientCertificate,
         ws="none",
         ssl_context_factory=context,
         timeout_keep_alive=30,
@@ -116,8 +145,7 @@ def serve_asgi(application: Any, *, host: str, port: int, hot: tls.HotContext) -
         log_config=None,
         log_level="warning",
     )
-    with asyncio.Runner(loop_factory=ImpatientLoop) as runner:
-        runner.run(uvicorn.Server(config).serve())
+    return uvicorn.Server(config)
 
 
 def listener(identity: here.Identity) -> None:

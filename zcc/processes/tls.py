@@ -28,9 +28,13 @@ Factory = Callable[[Path], ssl.SSLContext]
 class HotContext:
     """The context for the chain and key in `path`, built anew whenever that file is another one."""
 
-    def __init__(self, path: Path, factory: Factory) -> None:
-        """Build the first context, so that a server with a bad file does not start."""
-        self.path, self._factory = path, factory
+    def __init__(self, path: Path, factory: Factory, *, beside: Path | None = None) -> None:
+        """
+        Build the first context, so that a server with a bad file does not start.
+
+        `beside` is another file that the factory reads.
+        """
+        self.path, self._factory, self._beside = path, factory, beside
         self._lock = threading.Lock()
         self._stamp = self._look()
         self._context = factory(path)
@@ -44,12 +48,12 @@ class HotContext:
                 self._rebuild()
             return self._context
 
-    def _look(self) -> tuple[int, int, int] | None:
-        try:
-            status = self.path.stat()
-        except OSError:
-            return None
-        return status.st_ino, status.st_mtime_ns, status.st_size
+    def build(self) -> ssl.SSLContext:
+        """Return a further context like the one that was current when this was made."""
+        return self._factory(self.path)
+
+    def _look(self) -> list[tuple[int, int, int] | None]:
+        return [_stamp(path) for path in (self.path, self._beside) if path is not None]
 
     def _rebuild(self) -> None:
         try:
@@ -58,6 +62,14 @@ class HotContext:
             logger.error("%s cannot be used, the old certificate stays: %s", self.path, error)
         else:
             logger.info("%s is in use.", self.path)
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 class TimedSocket(ssl.SSLSocket):
@@ -120,9 +132,27 @@ def for_asyncio(path: Path) -> ssl.SSLContext:
     return _load(context, path)
 
 
+def for_devices(path: Path, *, issuers: Path) -> ssl.SSLContext:
+    """
+    Build a context of the device API that asks for a client certificate and goes on without one.
+
+    One that is shown must be of a CA in `issuers` (PEM); any other ends the handshake.
+    """
+    context = for_asyncio(path)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    if issuers.exists():
+        context.load_verify_locations(issuers)
+    return context
+
+
 def follow(hot: HotContext) -> ssl.SSLContext:
-    """Return a context for a listener that lives long: each handshake goes on with `hot`'s."""
-    first = for_asyncio(hot.path)
+    """
+    Return a context for a listener that lives long: each handshake goes on with `hot`'s.
+
+    Whether a client certificate is asked for stays as it is in the first one; by which CAs it is
+    verified does not.
+    """
+    first = hot.build()
 
     def choose(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
         connection.context = hot.current()

@@ -16,6 +16,7 @@ from certificates.installing import InternalCA, SoleWorker
 from certificates.joining import NewServer
 from certificates.models import CertificateAuthority, JoinRequest
 from devices import actions as devices
+from devices import mobiles
 from devices.models import Zone
 from zcc.ground import claims, clock, here, secrets
 from zcc.ground.ports import device_url
@@ -27,14 +28,22 @@ SCHEDULES = {
     "replication_interval": timedelta(seconds=20),
     "refresh_interval": timedelta(seconds=10),
 }
+LINK_LIFETIME = timedelta(days=365)
 NETWORK = "127.0.0"
 SERVERS = {"ps1": 1, "ps2": 2, "ps3": 3}
 SATELLITES = {"cache1": (11, "content"), "auth1": (12, "authentication")}
 WORKSTATIONS = 6
+# Simulated mobiles, and at which stage of an update each is away once, and for how many seconds.
+MOBILES: dict[str, tuple[str, float] | None] = {
+    "phone1": None,
+    "phone2": ("assigned", 900.0),
+    "phone3": ("pending", 900.0),
+    "tablet1": None,
+}
 
 
 class Command(BaseCommand):
-    help = "Set up the demo zone: three Primary Servers, two Satellites, six managed devices."
+    help = "Set up the demo zone: servers, Satellites, managed devices, mobiles."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--network", default=NETWORK, help=f"default: {NETWORK}")
@@ -63,6 +72,7 @@ class Command(BaseCommand):
         for server in others:
             join(zone, server, ca_home=home, now=now)
         prepare_devices(zone, network, options["workstations"], now=now)
+        prepare_mobiles(zone, network, fingerprint=zone_ca(zone).sha256, now=now)
         given = os.environ.get("ZCC_ADMIN_PASSWORD")
         password = given or random.token_urlsafe(12)
         installing.make_administrator(ADMIN, password)
@@ -95,7 +105,7 @@ def join(zone: Zone, server: NewServer, *, ca_home: Home, now: datetime) -> None
 def prepare_devices(zone: Zone, network: str, workstations: int, *, now: datetime) -> None:
     """Leave in each device's home what its agent needs to enrol when it starts."""
     key = devices.create_registration_key(zone, name="demo", now=now)
-    active = CertificateAuthority.objects.get(zone=zone)
+    active = zone_ca(zone)
     common = {
         "servers": [device_url(server.addresses[0]) for server in servers(network)],
         "key": key,
@@ -109,9 +119,31 @@ def prepare_devices(zone: Zone, network: str, workstations: int, *, now: datetim
         _write_enrolment(f"osl-ws-{number:02}", {**common, **place})
 
 
+def zone_ca(zone: Zone) -> CertificateAuthority:
+    """Return the CA of a zone that has had no other."""
+    return CertificateAuthority.objects.get(zone=zone)
+
+
+def prepare_mobiles(zone: Zone, network: str, *, fingerprint: str, now: datetime) -> None:
+    """Leave a link in each mobile's folder, and when it is to be away."""
+    server = device_url(f"{network}.{SERVERS['ps1']}")
+    for name, away in MOBILES.items():
+        secret = mobiles.make_link(
+            zone, name, folder=mobiles.FOLDER, lifetime=LINK_LIFETIME, by=None, now=now
+        )
+        facts: dict[str, object] = {"link": mobiles.address(server, secret, [fingerprint])}
+        if away is not None:
+            facts["away"] = {"stage": away[0], "seconds": away[1]}
+        _write(name, "mobile.json", facts)
+
+
 def _write_enrolment(name: str, facts: dict[str, object]) -> None:
+    _write(name, "enrol.json", {"name": name, "dns_name": f"{name}.demo.zone", **facts})
+
+
+def _write(name: str, file: str, facts: dict[str, object]) -> None:
     folder = here.zcc_home() / "devices" / name
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / "enrol.json"
+    path = folder / file
     path.touch(mode=0o600)
-    path.write_text(json.dumps({"name": name, "dns_name": f"{name}.demo.zone", **facts}, indent=2))
+    path.write_text(json.dumps(facts, indent=2))
