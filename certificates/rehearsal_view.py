@@ -78,6 +78,13 @@ class Report:
         return _FAMILIES.get(State(self.row.state), ("", "check2-circle"))[1]
 
     @property
+    def is_server_behind(self) -> str:
+        """Say so if it is over, and the server has not destroyed its part."""
+        if self.row.is_open or self.row.files_destroyed_at is not None:
+            return ""
+        return f"{self.row.server.name} has not destroyed the throw-away certificate yet."
+
+    @property
     def headline(self) -> str:
         """Return where it stands, in a sentence."""
         total, passed = len(self.devices), len(self.passed)

@@ -59,8 +59,7 @@ def tick() -> None:
         live = Operation.objects.filter(zone=zone).live().order_by("pk")
         for operation in live.select_related("zone", "update", "old_ca", "new_ca"):
             _advance(operation)
-        for rehearsal in Rehearsal.objects.filter(zone=zone).open().select_related("server"):
-            rehearsals.advance(rehearsal, now=clock.now())
+        rehearsals.advance_open(zone, now=clock.now())
         key_requests.expire(zone, now=clock.now())
         change_ca.forget_drafts(zone, now=clock.now())
         _ring(zone)

@@ -107,6 +107,12 @@ def cancel(row: Rehearsal, *, by: Any, now: datetime, note: str = "") -> None:
     rehearsing.ask_to_refresh(row, now=now)
 
 
+def advance_open(zone: Zone, *, now: datetime) -> None:
+    """By the tick: move on what is open."""
+    for row in Rehearsal.objects.filter(zone=zone).open().select_related("server"):
+        advance(row, now=now)
+
+
 def advance(row: Rehearsal, *, now: datetime) -> bool:
     """Move the rehearsal on if something is due by what is stored; return whether it was."""
     before = row.state
@@ -126,17 +132,25 @@ def _advance(row: Rehearsal, *, now: datetime) -> None:
     elif row.state == State.PREPARING and is_over:
         problem = f"{row.server.name} did not prepare it in time."
         row.start_cleaning(State.FAILED, by=None, at=now, problem=problem)
+    elif row.can_cancel and now >= row.expires_at:
+        problem = f"{row.server.name} did not go on with it."
+        row.start_cleaning(State.FAILED, by=None, at=now, problem=problem)
     elif row.state == State.ACTIVATED and (is_over or not _missing(row, "switched_at")):
         row.start_cleaning(State.FINISHED, by=None, at=now)
         rehearsing.ask_to_refresh(row, now=now)
-    elif row.state == State.CLEANING and _is_clean(row, is_over=is_over):
+    elif row.state == State.CLEANING and _is_clean(row, now=now):
         row.finish(rehearsing.live_facts(row.zone), at=now)
 
 
-def _is_clean(row: Rehearsal, *, is_over: bool) -> bool:
-    """Its files must be gone; devices that do not come clean up by themselves when it expires."""
-    devices = is_over or not _missing(row, "cleaned_at", told_at__isnull=False)
-    return row.files_destroyed_at is not None and devices
+def _is_clean(row: Rehearsal, *, now: datetime) -> bool:
+    """
+    Whether nothing is left of it, or whoever has something of it does not need to be waited for.
+
+    When it has expired devices clean up by themselves, and a server that is away when it starts.
+    """
+    if row.files_destroyed_at is None:
+        return now >= row.expires_at
+    return now >= row.waits_until or not _missing(row, "cleaned_at", told_at__isnull=False)
 
 
 def _missing(row: Rehearsal, column: str, **of: Any) -> bool:

@@ -255,6 +255,21 @@ def test_server_that_does_not_prepare_it_ends_it(rehearsal, now):
     assert "did not prepare it in time" in rehearsal.problem
 
 
+@pytest.mark.parametrize("state", ["preparing", "told"])
+def test_server_that_is_lost_does_not_keep_it_open_for_ever(client, bob, rehearsal, now, state):
+    if state == "told":
+        rehearsal.mark_told({"trust": "one"}, at=now)
+        assert rehearsals.advance(rehearsal, now=rehearsal.waits_until) is False
+    while rehearsal.is_open:
+        assert rehearsals.advance(rehearsal, now=rehearsal.expires_at) is True
+    client.force_login(bob)
+
+    page = client.get(page_of(rehearsal)).text
+
+    assert rehearsal.state == "failed"
+    assert "ps1 has not destroyed the throw-away certificate yet." in page
+
+
 def test_slower_of_two_is_told_and_changes_nothing(rehearsal, now):
     stale = Rehearsal.objects.get(pk=rehearsal.pk)
     rehearsal.start_cleaning("cancelled", by=None, at=now)
