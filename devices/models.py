@@ -158,10 +158,6 @@ class DeviceQuerySet(models.QuerySet["Device"]):
         """Those in the folder `path` or in one below it."""
         return self.filter(within(path))
 
-    def directly_in(self, path: str) -> "DeviceQuerySet":
-        """Those in the folder `path`, its sub-folders left out."""
-        return self.filter(Q(kind__in=ROOTS[path], folder=TOP) if path in ROOTS else Q(folder=path))
-
     def asked_to_refresh(self) -> "DeviceQuerySet":
         """Those for whom somebody pressed `Refresh Device` and who have not refreshed since."""
         return self.filter(refresh_asked_at__isnull=False, retired_at=None)
