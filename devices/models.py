@@ -241,7 +241,7 @@ class Device(models.Model):
             models.UniqueConstraint(fields=["zone", "name"], name="device_name_unique_in_zone"),
         ]
         indexes = [
-            models.Index(fields=["zone", "name", "id"], name="device_by_name"),
+            models.Index(fields=["name", "id"], name="device_by_name"),
             models.Index(fields=["folder", "kind", "name"], name="device_by_folder"),
             models.Index(
                 fields=["zone", "trust_set", "name", "kind"],

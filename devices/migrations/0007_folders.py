@@ -71,6 +71,12 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        # The lists of the console are of all devices: an index that begins with the zone is no use.
+        migrations.RemoveIndex(model_name="device", name="device_by_name"),
+        migrations.AddIndex(
+            model_name="device",
+            index=models.Index(fields=["name", "id"], name="device_by_name"),
+        ),
         migrations.AddIndex(
             model_name="device",
             index=models.Index(fields=["folder", "kind", "name"], name="device_by_folder"),
