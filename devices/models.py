@@ -313,12 +313,20 @@ class Device(models.Model):
         """The one of the three folders that its kind belongs to."""
         return ROOT_OF[self.kind]
 
-    def inherited_schedule(self) -> Schedule:
-        """What it refreshes by if it has no schedule of its own: its folder's, or the zone's."""
-        return schedule_of(self.folder_path, self.zone, self.zone.folders.intervals())
+    def inherited_schedule(self, intervals: Mapping[str, timedelta] | None = None) -> Schedule:
+        """
+        What it refreshes by if it has no schedule of its own: its folder's, or the zone's.
 
-    def effective_refresh_interval(self) -> timedelta:
-        return self.refresh_interval or self.inherited_schedule().interval
+        Whoever asks of many devices brings the zone's `folders.intervals()` along.
+        """
+        if intervals is None:
+            intervals = self.zone.folders.intervals()
+        return schedule_of(self.folder_path, self.zone, intervals)
+
+    def effective_refresh_interval(
+        self, intervals: Mapping[str, timedelta] | None = None
+    ) -> timedelta:
+        return self.refresh_interval or self.inherited_schedule(intervals).interval
 
     def is_alive(self, now: datetime) -> bool:
         """Whether this Primary Server's worker has reported within the last minute."""
