@@ -135,7 +135,6 @@ def first_server(zone: Zone, server: NewServer, *, now: datetime) -> Device:
         kind=Kind.PRIMARY_SERVER,
         dns_name=server.dns_name,
         addresses=server.addresses,
-        folder="/Servers",
         version=agent.VERSION,
         enrolled_at=now,
         last_contact_at=now,

@@ -209,7 +209,6 @@ def _device(request: JoinRequest, *, now: datetime) -> Device:
         kind=Kind.PRIMARY_SERVER,
         dns_name=request.dns_name,
         addresses=request.addresses,
-        folder="/Servers",
         version=agent.VERSION,
         enrolled_at=now,
     )

@@ -20,7 +20,7 @@ from devices.models import (
     Kind,
     within,
 )
-from zcc.ground import paging
+from zcc.ground import counting, paging
 
 # A device never heard of sorts as the one silent for longest.
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -191,9 +191,7 @@ def matches(search: str, prefix: str = "") -> Q:
 
 def _tabs() -> list[Tab]:
     """The folders with their numbers, from one grouped query."""
-    is_retired = ExpressionWrapper(Q(retired_at__isnull=False), output_field=BooleanField())
-    rows = Device.objects.values_list("kind", is_retired).annotate(number=Count("pk")).order_by()
-    numbers = {(kind, bool(retired)): number for kind, retired, number in rows}
+    numbers = counting.kept("devices by kind", _numbers)
     return [
         Tab(
             value,
@@ -202,3 +200,9 @@ def _tabs() -> list[Tab]:
         )
         for value, (label, kinds) in FOLDERS.items()
     ]
+
+
+def _numbers() -> dict[tuple[str, bool], int]:
+    is_retired = ExpressionWrapper(Q(retired_at__isnull=False), output_field=BooleanField())
+    rows = Device.objects.values_list("kind", is_retired).annotate(number=Count("pk")).order_by()
+    return {(kind, bool(retired)): number for kind, retired, number in rows}

@@ -158,10 +158,6 @@ class DeviceQuerySet(models.QuerySet["Device"]):
         """Those in the folder `path` or in one below it."""
         return self.filter(within(path))
 
-    def directly_in(self, path: str) -> "DeviceQuerySet":
-        """Those in the folder `path`, its sub-folders left out."""
-        return self.filter(Q(kind__in=ROOTS[path], folder=TOP) if path in ROOTS else Q(folder=path))
-
     def asked_to_refresh(self) -> "DeviceQuerySet":
         """Those for whom somebody pressed `Refresh Device` and who have not refreshed since."""
         return self.filter(refresh_asked_at__isnull=False, retired_at=None)
@@ -250,7 +246,7 @@ class Device(models.Model):
             models.UniqueConstraint(fields=["zone", "name"], name="device_name_unique_in_zone"),
         ]
         indexes = [
-            models.Index(fields=["zone", "name", "id"], name="device_by_name"),
+            models.Index(fields=["name", "id"], name="device_by_name"),
             models.Index(fields=["folder", "kind", "name"], name="device_by_folder"),
             models.Index(
                 fields=["zone", "trust_set", "name", "kind"],
@@ -326,12 +322,20 @@ class Device(models.Model):
         """The one of the three folders that its kind belongs to."""
         return ROOT_OF[self.kind]
 
-    def inherited_schedule(self) -> Schedule:
-        """What it refreshes by if it has no schedule of its own: its folder's, or the zone's."""
-        return schedule_of(self.folder_path, self.zone, self.zone.folders.intervals())
+    def inherited_schedule(self, intervals: Mapping[str, timedelta] | None = None) -> Schedule:
+        """
+        What it refreshes by if it has no schedule of its own: its folder's, or the zone's.
 
-    def effective_refresh_interval(self) -> timedelta:
-        return self.refresh_interval or self.inherited_schedule().interval
+        Whoever asks of many devices brings the zone's `folders.intervals()` along.
+        """
+        if intervals is None:
+            intervals = self.zone.folders.intervals()
+        return schedule_of(self.folder_path, self.zone, intervals)
+
+    def effective_refresh_interval(
+        self, intervals: Mapping[str, timedelta] | None = None
+    ) -> timedelta:
+        return self.refresh_interval or self.inherited_schedule(intervals).interval
 
     def is_alive(self, now: datetime) -> bool:
         """Whether this Primary Server's worker has reported within the last minute."""

@@ -253,7 +253,7 @@ def note_proof(
 def redeploy(update: SystemUpdate, devices: Iterable[Device], *, by: Any, now: datetime) -> int:
     """Start the update again on devices where it failed or was ignored; return how many."""
     _refuse_unless_assigned(update)
-    return update.device_updates.filter(device__in=list(devices)).move(
+    return update.device_updates.filter(device__in=[device.pk for device in devices]).move(
         to=device_updates.State.ASSIGNED, by=by, at=now, attempt=F("attempt") + 1
     )
 
@@ -269,7 +269,7 @@ def ignore(update: SystemUpdate, devices: Iterable[Device], *, by: Any, now: dat
     devices = list(devices)
     if servers := ", ".join(device.name for device in devices if device.is_primary_server):
         raise NotPossibleNow(f"{servers} cannot be ignored: every Primary Server must switch.")
-    return update.device_updates.filter(device__in=devices).move(
+    return update.device_updates.filter(device__in=[device.pk for device in devices]).move(
         to=device_updates.State.IGNORED, by=by, at=now
     )
 

@@ -1,7 +1,7 @@
 """What the pages ask of many updates and devices at once: grouped queries, never one a row."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, prefetch_related_objects
@@ -12,6 +12,7 @@ from systemupdates.models.device_update import PENDING_STATES, READY_STATES, TRA
 from systemupdates.models.device_update import State as DeviceState
 from systemupdates.models.replication import State as ReplicationState
 from systemupdates.models.update import State
+from zcc.ground import counting
 
 # What is done first, what needs someone last.
 IN_ORDER = (
@@ -164,11 +165,18 @@ def unfinished_devices(update: SystemUpdate) -> "QuerySet[Device]":
     return Device.objects.active().filter(pk__in=rows.values("device")).order_by("name")
 
 
-def count_devices(updates: Iterable[SystemUpdate]) -> dict[int, Counts]:
+def count_devices(updates: Sequence[SystemUpdate]) -> dict[int, Counts]:
     """Return the counts of each update, by its primary key, from one query."""
+    chosen = sorted(row.pk for row in updates)
+    rows = DeviceUpdate.objects.in_play().filter(update__in=chosen)
+
+    def count() -> dict[tuple[int, str], int]:
+        found = rows.values_list("update", "state").annotate(Count("pk")).order_by()
+        return {(update, state): number for update, state, number in found}
+
     counts: dict[int, Counts] = defaultdict(Counts)
-    rows = DeviceUpdate.objects.in_play().filter(update__in=[row.pk for row in updates])
-    for update, state, number in rows.values_list("update", "state").annotate(Count("pk")):
+    key = ("devices of updates", tuple(sorted(str(row.guid) for row in updates)))
+    for (update, state), number in counting.kept(key, count).items():
         counts[update].by_state[state] = number
     return counts
 

@@ -1,17 +1,17 @@
 """Status by Device: what its address asks for, turned into a query."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from django.db.models import Count, QuerySet, Value
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 
 from devices.listing import NEVER, Choice, matches
-from devices.models import ROOTS, Folder, Kind, within
+from devices.models import ROOTS, Device, Folder, Kind, within
 from systemupdates import overview
 from systemupdates.models import DeviceUpdate, SystemUpdate
 from systemupdates.models.device_update import PENDING_STATES, State
-from zcc.ground import paging
+from zcc.ground import counting, paging
 
 # The manual's three counts lead here by `count=`; each status is a filter by `status=`.
 GROUPS = {
@@ -30,7 +30,12 @@ ORDER = (
     State.IGNORED,
     State.WITHDRAWN,
 )
+# Below so many they are sorted, above they are picked in their order.
+FEW = 1000
+_NO_STATE = "none"  # of a status and a count that exclude each other
 SORTS = {"name": "device__name", "contact": "contact", "changed": "changed_at"}
+# What settles a tie: by name the device's number, so that the index of the devices has the order.
+TIES = {"name": "device__id", "contact": "pk", "changed": "pk"}
 
 
 @dataclass(frozen=True)
@@ -101,10 +106,27 @@ class Wanted:
     def is_narrowed(self) -> bool:
         return bool(self.search or self.filters)
 
+    @property
+    def states(self) -> list[str]:
+        """The states that the chosen status and count leave; none: all of them."""
+        of_count = [str(state) for state in GROUPS[self.count][1]] if self.count else []
+        if not self.status:
+            return of_count
+        return [self.status] if self.status in of_count or not self.count else [_NO_STATE]
+
+    def place(self, prefix: str = "") -> Q:
+        """Whether a device is of the chosen kind and folder; `prefix` leads to it."""
+        found = Q(**{f"{prefix}kind": self.kind}) if self.kind else Q()
+        return found & within(self.folder, prefix) if self.folder else found
+
+    def devices(self) -> Q:
+        """Whether a device is of the chosen kind and folder, and has the text."""
+        return self.place() & matches(self.search) if self.search else self.place()
+
     def order(self) -> list[str]:
         """The columns to sort by: the chosen one, and the key for those that are equal."""
         sign = "-" if self.descending else ""
-        return [f"{sign}{SORTS[self.sort]}", f"{sign}pk"]
+        return [f"{sign}{SORTS[self.sort]}", f"{sign}{TIES[self.sort]}"]
 
 
 def _known(query: Mapping[str, str], name: str, values: Collection[str]) -> str:
@@ -127,16 +149,51 @@ class Listing:
         return sum(self.counts.by_state.get(state, 0) for state in states)
 
 
-def listing(update: SystemUpdate, query: Mapping[str, str]) -> Listing:
-    """Return what the address `query` asks for, in a number of queries that is always the same."""
+def listing(update: SystemUpdate, query: Mapping[str, str], *, few: int = FEW) -> Listing:
+    """
+    Return what the address `query` asks for, in a number of queries that is always the same.
+
+    Lists of fewer than `few` rows are sorted, longer ones picked in their order: see _page.
+    """
     wanted = Wanted.read(query)
     counts = _count(update, wanted)
-    key = SORTS[wanted.sort]
     return Listing(
         wanted=wanted,
         chips=_chips(counts, wanted.status),
         counts=counts,
-        page=paging.cut(rows(update, wanted), query, key=key, descending=wanted.descending),
+        page=_page(update, wanted, counts, query, few=few),
+    )
+
+
+def _page(
+    update: SystemUpdate,
+    wanted: Wanted,
+    counts: overview.Counts,
+    query: Mapping[str, str],
+    *,
+    few: int,
+) -> paging.Page:
+    """
+    Return the page that is asked for.
+
+    By name it is found through the index of the devices, where one of the next few is in the list.
+    Of few rows all are sorted instead: they lie far apart there.
+    """
+    states = wanted.states or counts.by_state
+    number = sum(counts.by_state.get(state, 0) for state in states)
+    if wanted.sort != "name" or number < few:
+        key, tie = SORTS[wanted.sort], TIES[wanted.sort]
+        found = rows(update, wanted)
+        return paging.cut(found, query, key=key, descending=wanted.descending, tie=tie)
+    held = DeviceUpdate.objects.filter(update=update, device=OuterRef("pk"))
+    if wanted.states:
+        held = held.filter(state__in=wanted.states)
+    devices = Device.objects.active().filter(Exists(held), wanted.devices())
+    page = paging.cut(devices, query, key="name", descending=wanted.descending)
+    shown = update.device_updates.filter(device__in=page.rows).select_related("device")
+    by_device = {row.device_id: row for row in shown}
+    return replace(
+        page, rows=[by_device[device.pk] for device in page.rows if device.pk in by_device]
     )
 
 
@@ -144,24 +201,23 @@ def rows(update: SystemUpdate, wanted: Wanted) -> "QuerySet[DeviceUpdate]":
     """Return what the filters leave, unsorted; a retired device is in no list."""
     found = _placed(update, wanted).select_related("device")
     found = found.annotate(contact=Coalesce("device__last_contact_at", Value(NEVER)))
-    if wanted.status:
-        found = found.filter(state=wanted.status)
-    if wanted.count:
-        found = found.filter(state__in=GROUPS[wanted.count][1])
+    if wanted.states:
+        found = found.filter(state__in=wanted.states)
     return found.filter(matches(wanted.search, "device__")) if wanted.search else found
 
 
 def _placed(update: SystemUpdate, wanted: Wanted) -> "QuerySet[DeviceUpdate]":
     """The rows of the chosen kind and folder: what the chips count."""
-    found = DeviceUpdate.objects.in_play().filter(update=update)
-    if wanted.kind:
-        found = found.filter(device__kind=wanted.kind)
-    return found.filter(within(wanted.folder, "device__")) if wanted.folder else found
+    return DeviceUpdate.objects.in_play().filter(wanted.place("device__"), update=update)
 
 
 def _count(update: SystemUpdate, wanted: Wanted) -> overview.Counts:
-    states = _placed(update, wanted).values_list("state").annotate(Count("pk")).order_by()
-    return overview.Counts(dict(states))
+    def count() -> dict[str, int]:
+        states = _placed(update, wanted).values_list("state").annotate(Count("pk"))
+        return dict(states.order_by())
+
+    key = ("devices by status", update.guid, wanted.kind, wanted.folder)
+    return overview.Counts(counting.kept(key, count))
 
 
 def _chips(counts: overview.Counts, status: str) -> list[Chip]:

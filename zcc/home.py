@@ -89,7 +89,11 @@ class Home:
         devices = Device.objects.filter(zone=self.zone).active()
         devices = devices.tls_servers() | devices.content_servers()
         rows = devices.select_related("heartbeat", "zone").order_by("kind", "name")
-        return [Server(row, standing(row, now=self.now), self._role(row)) for row in rows]
+        intervals = self.zone.folders.intervals()
+        return [
+            Server(row, standing(row, now=self.now, intervals=intervals), self._role(row))
+            for row in rows
+        ]
 
     def _role(self, device: Device) -> str:
         if not device.is_primary_server:

@@ -276,12 +276,13 @@ def differing_versions(zone: Zone) -> list[Device]:
 def silent_satellites(zone: Zone, *, now: datetime) -> list[Device]:
     """Return the Satellites that have been silent for longer than their schedule."""
     satellites = Device.objects.filter(zone=zone).active().satellites().select_related("zone")
+    intervals = zone.folders.intervals()
     return [
         satellite
         for satellite in satellites.order_by("name")
         if satellite.last_contact_at is None
         or now - satellite.last_contact_at
-        > satellite.effective_refresh_interval() + SILENCE_ALLOWANCE
+        > satellite.effective_refresh_interval(intervals) + SILENCE_ALLOWANCE
     ]
 
 

@@ -18,8 +18,8 @@ def put_below_the_three(apps, schema_editor):
     placed = device_model.objects.exclude(folder="/").order_by()
     for zone, folder, kind in list(placed.values_list("zone", "folder", "kind").distinct()):
         root = ROOT_OF[kind]
-        path = folder if folder.startswith(f"{root}/") else f"{root}{folder}"[:LONGEST_PATH]
-        path = make(apps, zone, path)
+        path = folder if f"{folder}/".startswith(f"{root}/") else f"{root}{folder}"[:LONGEST_PATH]
+        path = "/" if path == root else make(apps, zone, path)
         placed.filter(zone=zone, folder=folder, kind=kind).update(folder=path)
 
 
@@ -70,6 +70,12 @@ class Migration(migrations.Migration):
                     )
                 ],
             },
+        ),
+        # The lists of the console are of all devices: an index that begins with the zone is no use.
+        migrations.RemoveIndex(model_name="device", name="device_by_name"),
+        migrations.AddIndex(
+            model_name="device",
+            index=models.Index(fields=["name", "id"], name="device_by_name"),
         ),
         migrations.AddIndex(
             model_name="device",

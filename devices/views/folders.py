@@ -14,6 +14,7 @@ from devices import selecting
 from devices.forms import FolderNameForm, MoveDevicesForm
 from devices.models import Device, Folder, Zone
 from zcc.ground import access, clock, dialogs
+from zcc.templatetags.numbers import count
 
 
 @require_safe
@@ -79,7 +80,7 @@ def move_devices(request: HttpRequest) -> HttpResponse:
     def move() -> str:
         folder = form.cleaned_data["folder"]
         moved = tree.move(devices, folder)
-        return f"{moved} of {len(devices)} chosen devices are now in {folder.path}."
+        return f"{moved} of {count(len(devices), 'chosen device')} moved to {folder.path}."
 
     why_not = _why_not_moved(devices)
     context = {"devices": devices, "why_not": why_not, "back": resolve_url("devices:index")}

@@ -117,7 +117,10 @@ class DeviceUpdate(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["update", "device"], name="device_update_once"),
         ]
-        indexes = [models.Index(fields=["update", "state", "device"], name="device_update_state")]
+        indexes = [
+            models.Index(fields=["update", "state", "device"], name="device_update_state"),
+            models.Index(fields=["update", "changed_at"], name="device_update_changed"),
+        ]
 
     def __str__(self) -> str:
         return f"#{self.pk} {self.state}"

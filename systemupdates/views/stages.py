@@ -15,6 +15,7 @@ from systemupdates import stages
 from systemupdates.forms import AssignStageForm, StageNameForm
 from systemupdates.models import DeploymentStage
 from zcc.ground import access, clock, dialogs, paging
+from zcc.templatetags.numbers import count
 
 
 @require_safe
@@ -95,7 +96,7 @@ def assign_stage(request: HttpRequest) -> HttpResponse:
         chosen = form.cleaned_data["stage"]
         number = stages.assign(devices, chosen)
         where = f"the stage {chosen.name}" if chosen else "no stage"
-        return f"{number} chosen devices are now in {where}."
+        return f"{count(number, 'device')} {'is' if number == 1 else 'are'} now in {where}."
 
     context = {
         "devices": devices,

@@ -4,7 +4,7 @@ import pytest
 
 from devices import folders
 from devices.models import Device
-from systemupdates import actions
+from systemupdates import actions, status_by_device
 from systemupdates.models import DeviceUpdate
 from systemupdates.models.device_update import State
 
@@ -61,6 +61,37 @@ def test_filters_are_in_the_address(client, bob, update, query, found):
     client.force_login(bob)
 
     assert names(client.get(url(update), query)) == found
+
+
+@pytest.mark.parametrize("sort", ["name", "-name"])
+@pytest.mark.parametrize(
+    "narrow",
+    [
+        {},
+        {"status": "assigned"},
+        {"count": "pending"},
+        {"status": "failed", "count": "pending"},
+        {"status": "failed", "count": "failed"},
+        {"kind": "workstation", "q": "d"},
+        {"folder": "/Workstations/Oslo"},
+    ],
+)
+def test_long_list_has_the_same_pages_as_a_short_one(update, make_device, now, narrow, sort):
+    for number in range(110):
+        actions.add_late_comer(update, make_device(f"d{number:03}"), now=now)
+    Device.objects.filter(name__in=["d003", "d050"]).update(retired_at=now)
+
+    for few in (0, 1000):
+        query, found = {**narrow, "sort": sort}, []
+        while True:
+            page = status_by_device.listing(update, query, few=few).page
+            found.append([row.device.name for row in page.rows])
+            if page.next is None:
+                break
+            query["after"] = page.next
+        if few == 0:
+            picked = found
+    assert picked == found
 
 
 def test_chips_count_each_status(client, bob, update):

@@ -41,21 +41,23 @@ def cut(
     key: str,
     descending: bool = False,
     size: int = SIZE,
+    tie: str = "pk",
 ) -> Page:
     """
-    Return the page that `query` asks for, sorted by the column `key` and then by primary key.
+    Return the page that `query` asks for, sorted by the column `key` and then by `tie`.
 
-    The column must have no nulls; `key` may follow relations ("device__name").
+    The column must have no nulls; `key` may follow relations ("device__name"). `tie` is a number
+    that no two rows share: the primary key, or that of the one row of the relation.
     """
     backwards = "before" in query and "after" not in query
     cursor = query.get("before" if backwards else "after", "")
     towards_less = descending != backwards
-    found = _after(rows, cursor, key, towards_less) if cursor else None
+    found = _after(rows, cursor, key, tie, towards_less) if cursor else None
     if found is None:
         backwards, towards_less, cursor = False, descending, ""
         found = rows
     sign = "-" if towards_less else ""
-    taken = list(found.order_by(f"{sign}{key}", f"{sign}pk")[: size + 1])
+    taken = list(found.order_by(f"{sign}{key}", f"{sign}{tie}")[: size + 1])
     more, taken = len(taken) > size, taken[:size]
     if backwards:
         taken.reverse()
@@ -63,26 +65,26 @@ def cut(
     has_next = bool(cursor) if backwards else more
     return Page(
         taken,
-        previous=_cursor(taken[0], key) if taken and has_previous else None,
-        next=_cursor(taken[-1], key) if taken and has_next else None,
+        previous=_cursor(taken[0], key, tie) if taken and has_previous else None,
+        next=_cursor(taken[-1], key, tie) if taken and has_next else None,
     )
 
 
 def _after(
-    rows: "QuerySet[Any, Any]", cursor: str, key: str, towards_less: bool
+    rows: "QuerySet[Any, Any]", cursor: str, key: str, tie: str, towards_less: bool
 ) -> "QuerySet[Any, Any] | None":
     """Return the rows beyond the cursor, or None if it makes no sense."""
     value, _, pk = cursor.rpartition("~")
     beyond = "lt" if towards_less else "gt"
     try:
         return rows.filter(
-            Q(**{f"{key}__{beyond}": value}) | Q(**{key: value, f"pk__{beyond}": int(pk)})
+            Q(**{f"{key}__{beyond}": value}) | Q(**{key: value, f"{tie}__{beyond}": int(pk)})
         )
     except (ValueError, ValidationError):
         return None
 
 
-def _cursor(row: Any, key: str) -> str:
-    value = reduce(getattr, key.split("__"), row)
+def _cursor(row: Any, key: str, tie: str) -> str:
+    value, number = (reduce(getattr, name.split("__"), row) for name in (key, tie))
     text = value.isoformat() if isinstance(value, datetime) else str(value)
-    return f"{text}~{row.pk}"
+    return f"{text}~{number}"
