@@ -45,7 +45,8 @@ def _claimed_by(server: Device) -> "list[QuerySet[Claimable]]":
         Replication.objects.filter(server=server),
         Operation.objects.filter(initiating_server=server),
         LinkRequest.objects.filter(authority__server=server),
-        SealedTransfer.objects.filter(sender=server),
+        SealedTransfer.objects.filter(sealed=None, sender=server),
+        SealedTransfer.objects.exclude(sealed=None).filter(receiver=server),
         KeyEnd.objects.filter(authority__server=server),
     ]
     signs = CertificateAuthority.objects.filter(zone=server.zone, server=server)
