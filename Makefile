@@ -37,7 +37,7 @@ lock:
 	$(COMPILE) --extra dev pyproject.toml build.in -o requirements-dev.txt
 
 screenshots: $(V)/.test
-	$(PYTHON) docs/screenshots.py
+	$(PYTHON) -m docs.screenshots
 
 # Everything that can be made again. The zone in var/ stays.
 clean:

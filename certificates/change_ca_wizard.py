@@ -18,6 +18,7 @@ from certificates.forms import ChangeActivationForm, ChangeAuthorityForm, Change
 from certificates.forms.change_ca import TO_EXTERNAL, TO_INTERNAL
 from certificates.models import CertificateAuthority, ChangeCADraft, Operation
 from certificates.models.operation import CsrMode, Policy, WithoutCertificate
+from certificates.still_trusted import StillTrusted
 from devices.models import Device
 from pki import keys, trusted_root
 from pki.trusted_root import TrustedRoot
@@ -26,7 +27,7 @@ AUTHORITY, CSR, ACTIVATION = "authority", "csr", "activation"
 TITLES = {AUTHORITY: "Certificate authority", CSR: "Generate CSR", ACTIVATION: "Activation"}
 Form = ChangeAuthorityForm | ChangeCSRForm | ChangeActivationForm
 # Never kept: the password, and what belongs to one request only.
-_NOT_KEPT = {"csrfmiddlewaretoken", "password", "draft", "step", "go", "root"}
+_NOT_KEPT = {"csrfmiddlewaretoken", "password", "although_trusted", "draft", "step", "go", "root"}
 
 
 class Wizard:
@@ -39,6 +40,7 @@ class Wizard:
         servers = Device.objects.filter(zone=ca.zone).active().tls_servers()
         self.servers = list(servers.order_by("name"))
         self.silent = authorities.silent_satellites(ca.zone, now=now)
+        self.older = StillTrusted(ca)
         self._read: tuple[str, TrustedRoot | None] = ("", None)
 
     # Where it stands
@@ -122,6 +124,7 @@ class Wizard:
             years=self._years(),
             root=self.root if self.is_to_external else None,
             policy_help=self.change.policy_help(),
+            older=self.older,
             **kwargs,
         )
 

@@ -15,6 +15,7 @@ from certificates import (
     home_trust,
     key_work,
     linking,
+    older_keys,
     preparing,
     rehearsing,
     renewing,
@@ -72,6 +73,8 @@ def rings(zone: Zone, *, now: datetime) -> Iterator[Ring]:
     signing = signing_server(zone)
     if signing is not None and signing.pk in alive:
         yield from _signing(zone, signing.queue, now=now)
+        if older_keys.is_due(zone, signing, now=now):
+            yield Ring("certificates.tasks.fetch_older_keys", signing.queue, {"zone_id": zone.pk})
 
 
 def signing_server(zone: Zone) -> Device | None:
@@ -137,7 +140,7 @@ def _with_keys(zone: Zone, alive: dict[int, Device], *, now: datetime) -> Iterat
             yield Ring("certificates.tasks.sign_link", queue, {"request_id": request.pk})
     for transfer in sealed_transfer.due(now).filter(zone=zone, sender__in=alive):
         queue = alive[transfer.sender_id].queue
-        yield Ring("certificates.tasks.give_update_key", queue, {"transfer_id": transfer.pk})
+        yield Ring("certificates.tasks.give_key", queue, {"transfer_id": transfer.pk})
 
 
 def _identities(zone: Zone, alive: dict[int, Device], *, now: datetime) -> Iterator[Ring]:

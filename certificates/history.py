@@ -17,7 +17,7 @@ from zcc.templatetags.words import family, word_icon
 
 EVENTS = 30
 # What a note says has happened, if not the change of state.
-_NOTES = ("Held", "Retirement", "CA retired", "Key destroyed")
+_NOTES = ("Held", "Retirement", "CA retired", "Key destroyed", "Key moved")
 
 
 @dataclass(frozen=True)

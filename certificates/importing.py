@@ -12,7 +12,7 @@ from typing import Any
 
 from cryptography import x509
 
-from certificates import judging, uploads
+from certificates import judging, linking, uploads
 from certificates.actions import server_certificates
 from certificates.models import Operation, ServerCertificate, ServerProgress
 from certificates.models.authority import common_name
@@ -20,6 +20,7 @@ from certificates.models.server_certificate import State
 from certificates.uploads import File
 from certificates.wording import day_text, listed
 from devices.models import Device
+from pki import authority as authorities
 from pki import chains, csr, describe, imports, keys
 
 IMPORTED, REFUSED, SKIPPED = "Imported", "Refused", "Skipped"
@@ -32,12 +33,15 @@ class Verdict:
     file: str
     word: str
     text: str
+    caution: str = ""  # what is to be known of one that was imported
     device: Device | None = None
     # The row to look at (imported) or whose request is to be signed (refused).
     row: ServerCertificate | None = None
 
     @property
     def family(self) -> str:
+        if self.caution:
+            return "warn"
         return {IMPORTED: "ok", REFUSED: "bad"}.get(self.word, "mute")
 
 
@@ -59,6 +63,9 @@ class Import:
         servers = self.operation.servers.select_related("device", "operation")
         self.progress = {row.device_id: row for row in servers}
         self.pool = judging.known_intermediates(self.operation)
+        self.has_link = not self.operation.is_strict and bool(
+            linking.wanted(self.operation, self.authority)
+        )
         self.seen: set[str] = set()
         self.used: set[x509.Certificate] = set()
 
@@ -139,7 +146,26 @@ class Import:
         self.used.update(between)
         until = day_text(leaf.not_valid_after_utc)
         text = f"For {name}. Chain complete, valid to {until}."
-        return Verdict(file=file.name, word=IMPORTED, text=text, device=row.device, row=row)
+        return Verdict(
+            file=file.name,
+            word=IMPORTED,
+            text=text,
+            caution=self._caution([leaf, *between]),
+            device=row.device,
+            row=row,
+        )
+
+    def _caution(self, chain: Sequence[x509.Certificate]) -> str:
+        """Say why late devices will not accept the chain through the link, nothing if they will."""
+        below_root = chain[-1:]
+        reason = authorities.why_no_link(self.authority.x509(), below_root)
+        if not self.has_link or reason is None:
+            return ""
+        return (
+            f"The link does not carry it: {reason} Late agents come in by the rescue port, other "
+            "programs on late devices refuse it. Better have it issued with a key identifier "
+            "alone (authorityKeyIdentifier = keyid)."
+        )
 
     def _check_row(self, row: ServerCertificate) -> None:
         """Raise ValueError if no certificate is wanted for this key, or not by this dialog."""

@@ -14,8 +14,17 @@ from django.db.models import Q
 
 from agent import package
 from agent.faults import fault_point
-from agent.home import Home
-from certificates import keys, linking, preparing, sealed_transfer, trust, update_key, updater_tool
+from agent.home import Home, HomeError
+from certificates import (
+    keys,
+    linking,
+    older_keys,
+    preparing,
+    sealed_transfer,
+    trust,
+    update_key,
+    updater_tool,
+)
 from certificates.actions import operations
 from certificates.models import LinkRequest, Operation, SealedTransfer
 from certificates.models.operation import State
@@ -77,11 +86,25 @@ def sign_link(request: LinkRequest, *, home: Home) -> None:
         linking.answer(request, home=home, hold=hold, now=clock.now())
 
 
-def give_update_key(transfer: SealedTransfer, *, home: Home) -> None:
-    """Seal the update key for the receiver, or show why it gets none."""
+def give_key(transfer: SealedTransfer, *, home: Home) -> None:
+    """Seal the key that is asked for for the receiver, or show why it gets none."""
+    if older_keys.is_asked(transfer):
+        with claims.held(transfer), _problems_told(transfer, None):
+            older_keys.give(transfer, home=home)
+        return
     operation = Operation.objects.filter(guid=transfer.guid).first()
     with claims.held(transfer), _problems_told(transfer, operation):
         update_key.give(transfer, home=home, now=clock.now())
+
+
+def fetch_older_keys(zone: Zone, *, home: Home) -> None:
+    """Ask for older keys and take them; what cannot be taken is asked for again."""
+    try:
+        older_keys.fetch(zone, receiver=Device.objects.here(), home=home)
+    except claims.LeaseLost as error:
+        logger.info("An older key is another worker's: %s", error)
+    except (keys.KeyUnavailable, HomeError, OSError, ValueError) as error:
+        logger.error("An older key could not be taken: %s", error)
 
 
 @contextmanager

@@ -47,7 +47,8 @@ def _claimed_by(server: Device) -> "list[QuerySet[Claimable]]":
         Operation.objects.filter(initiating_server=server),
         LinkRequest.objects.filter(authority__server=server),
         Rehearsal.objects.filter(server=server),
-        SealedTransfer.objects.filter(sender=server),
+        SealedTransfer.objects.filter(sealed=None, sender=server),
+        SealedTransfer.objects.exclude(sealed=None).filter(receiver=server),
         KeyEnd.objects.filter(authority__server=server),
     ]
     signs = CertificateAuthority.objects.filter(zone=server.zone, server=server)

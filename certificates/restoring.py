@@ -69,7 +69,8 @@ def _check_generations(contents: Contents, request: KeyRequest) -> None:
     active = rows.get(state=CAState.ACTIVE)
     if active.guid not in held:
         raise CannotDo(_too_old(contents, active))
-    missing = [row.generation for row in rows.trusted() if row.is_internal and row.guid not in held]
+    theirs = rows.trusted().filter(server=request.holder).exclude(guid__in=held)
+    missing = [row.generation for row in theirs if row.is_internal]
     if missing and request.server != request.holder and request.holder.is_alive(clock.now()):
         raise CannotDo(
             f"The backup lacks the key of {backups.generations(missing)}, which is still trusted. "

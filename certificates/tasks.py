@@ -102,12 +102,18 @@ def sign_link(*, request_id: int) -> None:
 
 
 @shared_task(ignore_result=True)
-def give_update_key(*, transfer_id: int) -> None:
-    """On the server that holds the update key: seal it for the new CA server."""
+def give_key(*, transfer_id: int) -> None:
+    """On the server that holds the key which another one asks for: seal it for that one."""
     now = clock.now()
     transfer = claims.claim(sealed_transfer.due(now).filter(pk=transfer_id), now=now)
     if transfer is not None:
-        initiating_work.give_update_key(transfer, home=here.home())
+        initiating_work.give_key(transfer, home=here.home())
+
+
+@shared_task(ignore_result=True)
+def fetch_older_keys(*, zone_id: int) -> None:
+    """On the server with the CA role: let the keys of older generations come here."""
+    initiating_work.fetch_older_keys(Zone.objects.get(pk=zone_id), home=here.home())
 
 
 @shared_task(ignore_result=True)

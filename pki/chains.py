@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.hashes import MD5, SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from pki import keys, names
+from pki import keys, names, stand_ins
 
 MAX_FILE = 1024 * 1024  # bytes
 MAX_CERTIFICATES = 20
@@ -191,7 +191,7 @@ def check_server_chain(
     check_worth(chain, at=at, roots=roots)
     for name in wanted:
         try:
-            path = _verify(leaf, others, roots=roots, name=name, at=at)
+            path = path_to(roots, leaf, others, name=name, at=at)
         except VerificationError as error:
             raise ValueError(_why_refused(error, chain, roots=roots, name=name)) from error
         _check_strength(path[-1], is_root=True)
@@ -234,19 +234,25 @@ def _check_times(chain: Sequence[x509.Certificate], at: datetime) -> None:
             )
 
 
-def _verify(
+def path_to(
+    roots: Sequence[x509.Certificate],
     leaf: x509.Certificate,
     others: Sequence[x509.Certificate],
     *,
-    roots: Sequence[x509.Certificate],
     name: str,
     at: datetime,
 ) -> list[x509.Certificate]:
+    """
+    Return the path from the leaf to one of the roots that is valid for `name` at the time `at`.
+
+    Raises VerificationError if there is none.
+    """
     subject: x509.DNSName | x509.IPAddress = (
         x509.IPAddress(ipaddress.ip_address(name)) if names.is_ip(name) else x509.DNSName(name)
     )
-    verifier = PolicyBuilder().store(Store(list(roots))).time(at).build_server_verifier(subject)
-    return verifier.verify(leaf, [other for other in others if other not in roots])
+    offered = stand_ins.offered(leaf, [one for one in others if one not in roots], roots)
+    builder = PolicyBuilder().store(Store(offered.roots)).time(at)
+    return offered.path(builder.build_server_verifier(subject).verify(offered.leaf, offered.others))
 
 
 def _why_refused(

@@ -5,7 +5,6 @@ A path is found and judged by cryptography.x509.verification alone; what is done
 choosing which certificates are offered to it, and saying in a sentence why one is refused.
 """
 
-import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,7 +12,7 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
-from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+from cryptography.x509.verification import VerificationError
 
 from pki import chains, keys, names
 
@@ -210,13 +209,8 @@ def _path_of(
     leaf: x509.Certificate, candidates: Sequence[x509.Certificate], wanted: Wanted
 ) -> list[x509.Certificate] | None:
     """The intermediates that the verifier chose for the first name; None if there is no path."""
-    name = wanted.names[0]
-    subject: x509.DNSName | x509.IPAddress = (
-        x509.IPAddress(ipaddress.ip_address(name)) if names.is_ip(name) else x509.DNSName(name)
-    )
-    policy = PolicyBuilder().store(Store([wanted.root])).time(wanted.at)
     try:
-        path = policy.build_server_verifier(subject).verify(leaf, list(candidates))
+        path = chains.path_to([wanted.root], leaf, candidates, name=wanted.names[0], at=wanted.at)
     except VerificationError:
         return None
     return path[1:-1]

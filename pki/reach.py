@@ -6,7 +6,6 @@ a client could not verify itself, such as its clock or a firewall, is no part of
 """
 
 import hashlib
-import ipaddress
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,9 +13,9 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from cryptography import x509
-from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+from cryptography.x509.verification import VerificationError
 
-from pki import describe, names
+from pki import chains, describe
 
 SECOND = timedelta(seconds=1)
 REMEMBERED = 65_536  # refusals and acceptances, about 200 bytes each
@@ -130,12 +129,8 @@ def refusal(
     at: datetime,
 ) -> str:
     """Return the verifier's own words against the first of `path`, nothing if it accepts it."""
-    subject: x509.DNSName | x509.IPAddress = (
-        x509.IPAddress(ipaddress.ip_address(name)) if names.is_ip(name) else x509.DNSName(name)
-    )
-    verifier = PolicyBuilder().store(Store(list(anchors))).time(at).build_server_verifier(subject)
     try:
-        verifier.verify(path[0], list(path[1:]))
+        chains.path_to(anchors, path[0], path[1:], name=name, at=at)
     except VerificationError as error:
         return str(error)
     return ""

@@ -18,7 +18,7 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
-from pki import chains, keys, names
+from pki import chains, keys, names, stand_ins
 
 
 @dataclass(frozen=True)
@@ -140,12 +140,14 @@ def _check_path(
     """Let the verifier judge the intermediates: path lengths, name constraints, signatures."""
     if len(authorities) < 2:
         return
-    builder = PolicyBuilder().store(Store([root])).time(at).max_chain_depth(chains.MAX_CERTIFICATES)
+    offered = stand_ins.offered(authorities[0], authorities[1:-1], [root])
+    builder = PolicyBuilder().store(Store(offered.roots)).time(at)
+    builder = builder.max_chain_depth(chains.MAX_CERTIFICATES)
     builder = builder.extension_policies(
         ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=ExtensionPolicy.permit_all()
     )
     try:
-        builder.build_client_verifier().verify(authorities[0], list(authorities[1:-1]))
+        builder.build_client_verifier().verify(offered.leaf, offered.others)
     except VerificationError as error:
         raise ValueError(f"The chain is not accepted: {chains.reason_of(error)}.") from error
 

@@ -12,6 +12,7 @@ from certificates.forms.activation_time import ActivationForm
 from certificates.forms.remint_ca import YEARS, who_has_names
 from certificates.models import CertificateAuthority
 from certificates.models.operation import CsrMode, WithoutCertificate
+from certificates.still_trusted import StillTrusted
 from devices.models import Device
 from pki import chains, keys, names, trusted_root
 from pki.trusted_root import TrustedRoot
@@ -197,6 +198,12 @@ class ChangeActivationForm(ActivationForm):
         widget=forms.RadioSelect,
         error_messages={"required": "Choose what happens to a server without a certificate."},
     )
+    although_trusted = forms.BooleanField(
+        label="Yes, change the CA although a previous CA is still trusted",
+        error_messages={
+            "required": "Tick the box if you want another CA beside those that are still trusted."
+        },
+    )
     field_order = ("activation_date", "activation_time", "policy", "without_certificate")
 
     def __init__(
@@ -206,6 +213,7 @@ class ChangeActivationForm(ActivationForm):
         years: int,
         root: TrustedRoot | None,
         policy_help: str,
+        older: StillTrusted,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, ca=ca, **kwargs)
@@ -215,6 +223,8 @@ class ChangeActivationForm(ActivationForm):
             self.fields["policy"].help_text = policy_help
         if root is None:
             del self.fields["without_certificate"]
+        if not older:
+            del self.fields["although_trusted"]
 
     def clean(self) -> dict[str, Any]:
         """Check the instant against both CAs."""

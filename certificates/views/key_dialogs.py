@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, resolve_url
 from django.views.decorators.http import require_GET, require_http_methods, require_safe
 
-from certificates import backups, sealing_keys
+from certificates import backups, older_keys, sealing_keys
 from certificates.actions import key_requests
 from certificates.actions.authorities import Refused
 from certificates.actions.key_requests import Asker
@@ -40,6 +40,7 @@ def backup_ca(request: HttpRequest) -> HttpResponse:
     context = {
         "why_not": why_not_back_up(standing, request.user),
         "file_name": backups.file_name(standing.zone, now),
+        "lacking": older_keys.lacking(standing.zone, now=now),
     }
     return _show(request, "backup_ca", form, standing, context)
 

@@ -104,6 +104,22 @@ def test_bad_root_gets_a_sentence_and_the_name_of_what_is_missing(dialog, to_ext
     assert not ChangeCADraft.objects.exists()
 
 
+def test_change_in_overlap_is_asked_first(dialog, make_operation, internal, last):
+    overlap = make_operation("overlap")
+
+    page = " ".join(dialog(internal).text.split())
+
+    assert f"1 previous CA is still trusted:</b> {overlap.old_ca.named}." in page
+    assert_is_refused(dialog(last), "Tick the box if you want another CA beside those")
+    assert Operation.objects.get() == overlap
+    assert_is_closed(dialog(last, although_trusted="on"))
+    assert Operation.objects.open().get().old_ca == overlap.new_ca
+
+
+def test_nobody_is_asked_when_no_previous_ca_is_trusted(dialog, internal):
+    assert "still trusted" not in dialog(internal).text
+
+
 @pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [

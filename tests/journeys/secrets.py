@@ -10,12 +10,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from agent.home import Home
 from certificates import keys
 from pki import keys as pki_keys
-from tests.journeys.zone import PASSWORD, SERVERS
+from tests.journeys.zone import PASSWORD, SATELLITES, SERVERS
 
 PEM_FILES = ("security/server.pem", "previous/rescue.pem", "remint-repo/canary.pem")
 
 
-def private_keys(zone):
+def private_keys(zone, ca_server="ps1"):
     """Return the private numbers of every key in every home, as bytes, by where they are."""
     found = {}
     for name in (*SERVERS, *zone.devices):
@@ -23,17 +23,22 @@ def private_keys(zone):
         for file in PEM_FILES:
             if (folder / file).exists():
                 found[f"{name}/{file}"] = numbers(pki_keys.load((folder / file).read_bytes()))
-    return found | _of_the_ca(zone)
+    return found | _of_the_servers(zone) | _of_the_ca(zone, ca_server)
 
 
-def _of_the_ca(zone):
+def _of_the_servers(zone):
+    """What lies in each server's own folder for secrets: its key-encryption key, and others."""
+    paths = [path for name in SERVERS for path in (zone.server_home(name) / "secrets").iterdir()]
+    return {f"{path.parts[-3]}/secrets/{path.name}": [path.read_bytes()] for path in paths}
+
+
+def _of_the_ca(zone, server):
     """The CA keys and the update key, opened with the key-encryption key of their server."""
-    home = Home(zone.server_home("ps1"))
+    home = Home(zone.server_home(server))
     row = SimpleNamespace(guid=UUID(str(zone.one("SELECT guid FROM devices_zone"))))
     found = {"update key": numbers(keys.load_update_key(home, row))}
     for path in (home.path / "ca").glob("????????-*.key"):
         found[path.name] = numbers(keys.load_ca_key(home, row, UUID(path.stem)))
-    found["key-encryption key"] = [home.read_file(keys.KEK_FILE)]
     return found
 
 
@@ -53,16 +58,27 @@ def _bytes(number):
 
 
 def forms(secret):
-    """Return the secret as it might be written: raw, hex, and Base64 at each of three offsets."""
+    """
+    Return the secret as it might be written: raw, hex, and Base64 at each of three offsets.
+
+    A message's body is Base64 of text, so that of the hex is among them.
+    """
     texts = [secret.hex().encode(), secret.hex().upper().encode()]
-    for offset in range(3):
-        whole = base64.b64encode(bytes(offset) + secret)
-        texts.append(whole[4 if offset else 0 : -4])  # without what neighbours have a part in
+    for plain in (secret, texts[0]):
+        for offset in range(3):
+            whole = base64.b64encode(bytes(offset) + plain)
+            texts.append(whole[4 if offset else 0 : -4])  # without what neighbours have a part in
     return [secret, *texts]
 
 
 def places(zone):
-    """Yield every place outside the homes that was written: database, broker, logs, by name."""
+    """
+    Yield every place outside the servers' homes that was written, by name.
+
+    Database, the broker's files, logs, and the homes of devices that have no key: what they were
+    answered is there.
+    """
+    yield from _of_devices(zone)
     for path in [*zone.home.glob("*"), *zone.home.glob("logs/*"), *zone.home.rglob("valkey/**/*")]:
         if path.is_file() and path.name != "welcome.json":  # that is for the one who set it up
             yield str(path.relative_to(zone.home)), path.read_bytes()
@@ -72,16 +88,24 @@ def places(zone):
                 yield table, _flat(value)
 
 
+def _of_devices(zone):
+    for name in sorted(set(zone.devices) - set(SATELLITES)):
+        files = [path for path in zone.device_home(name).rglob("*") if path.is_file()]
+        for path in files:
+            yield f"{name}/{path.name}", path.read_bytes()
+
+
 def _flat(value):
     if isinstance(value, bytes | memoryview):
         return bytes(value)
     return (value if isinstance(value, str) else json.dumps(value, default=str)).encode()
 
 
-def seen(zone, secrets):
-    """Return where a secret, given by its name, was found outside the homes."""
+def seen(zone, secrets, **heard):
+    """Return where a secret was found outside the homes, or in what was heard, by its name."""
     needles = [(name, form) for name, found in secrets.items() for s in found for form in forms(s)]
     needles.append(("password", PASSWORD.encode()))
+    looked_at = [*places(zone), *heard.items()]
     return sorted(
-        {(name, place) for place, data in places(zone) for name, form in needles if form in data}
+        {(name, place) for place, data in looked_at for name, form in needles if form in data}
     )

@@ -11,6 +11,8 @@ from contextlib import closing
 import pytest
 
 from pki import backup
+from tests.journeys import secrets
+from tests.journeys.broker import Listener
 from tests.journeys.zone import Refused
 
 PASSPHRASE = "correct horse battery"
@@ -19,7 +21,7 @@ PASSPHRASE = "correct horse battery"
 @pytest.fixture(scope="module")
 def settings_of_zone():
     # A dead server is away after seconds, so that the journey is short.
-    return {"apart": True, "devices": (), "ZCC_LATE_AFTER": 12}
+    return {"apart": True, "devices": (), "own_broker": True, "ZCC_LATE_AFTER": 12}
 
 
 def key_files(zone, name):
@@ -61,7 +63,18 @@ def only_holder(zone, *names, away=()):
 
 
 @pytest.fixture(scope="module")
-def file(zone, tmp_path_factory):
+def known(zone):
+    """The secrets of the zone by name, more with each chapter, and what its broker was told."""
+    listener = Listener(zone)
+    listener.start()
+    found = {"listener": listener, "secrets": {"passphrase": [PASSPHRASE.encode()]}}
+    found["secrets"] |= secrets.private_keys(zone)
+    yield found
+    listener.stop()
+
+
+@pytest.fixture(scope="module")
+def file(zone, known, tmp_path_factory):
     path = tmp_path_factory.mktemp("backup") / "backup.zip"
     request = zone.order("back_up", "ps3", PASSPHRASE)
     assert ended(zone, request) == ("done", "")
@@ -107,9 +120,10 @@ def test_role_moves_back(zone):
     only_holder(zone, "ps1")
 
 
-def test_new_holder_signs(zone):
+def test_new_holder_signs(zone, known):
     operation = zone.remint(3600)
     zone.wait_for_state(operation, "replicating", "assigned", timeout=40)
+    known["secrets"] |= secrets.private_keys(zone)
     assert key_files(zone, "ps2") == key_files(zone, "ps3") == []
     zone.order("cancel", operation)
     zone.wait_for_state(operation, "cancelled", timeout=60)
@@ -152,6 +166,16 @@ def _answers(address):
             return True
     except OSError:
         return False
+
+
+def test_no_key_and_no_passphrase_is_seen_outside_the_homes(zone, known):
+    zone.wait(zone.is_up, 40, "ps2 to be back")
+    messages = known["listener"].stop()
+    ca_keys = [name for name in known["secrets"] if name.endswith(".key")]
+
+    assert len(ca_keys) == 2  # one of them of the remint that was cancelled
+    assert messages.count(b'"LPUSH"') > 10
+    assert secrets.seen(zone, known["secrets"], messages=messages) == []
 
 
 def test_no_passphrase_is_anywhere(zone):

@@ -11,6 +11,7 @@ from itertools import groupby
 import pytest
 
 from tests.journeys import clients, secrets
+from tests.journeys.broker import Listener
 from tests.journeys.certificates import authorities, issued, leaf, link, openssl_refuses
 from tests.journeys.prober import Prober
 
@@ -32,6 +33,7 @@ class Story:
     everyone_armed_at: float = 0.0
     events: list = field(default_factory=list)
     secrets: dict = field(default_factory=dict)
+    messages: bytes = b""
 
 
 def places(zone):
@@ -63,12 +65,13 @@ def files_in(folder):
 def story(zone, tmp_path_factory):
     told, folder = Story(), tmp_path_factory.mktemp("prober")
     trust = zone.device_home(SLEEPER) / "trust.pem"
-    prober = Prober(folder, places(zone))
+    prober, listener = Prober(folder, places(zone)), Listener(zone)
     (old,) = authorities(zone).values()
     zone.stop_agents(SLEEPER)
     told.trust_of_sleeper["asleep"] = trust.read_bytes()
     prober.trusting("old", old)
     prober.start()
+    listener.start()
     try:
         look(told, zone, "before", prober.trust, "old")
         told.operation = zone.remint(50)
@@ -79,6 +82,7 @@ def story(zone, tmp_path_factory):
     told.events = prober.events()
     _wake(told, zone, trust)
     _retire(told, zone, prober)
+    told.messages = listener.stop()
     return told
 
 
@@ -232,9 +236,12 @@ def test_history_has_one_event_for_each_transition(story, zone):
 
 def test_no_private_key_is_seen_outside_the_homes(story, zone):
     ca_keys = [name for name in story.secrets if name.endswith(".key")]
+    of_servers = [name for name in story.secrets if "/secrets/" in name]
 
-    assert (len(ca_keys), len(story.secrets)) == (2, 2 + 2 + 2 * len(TLS_SERVERS))
-    assert secrets.seen(zone, story.secrets) == []
+    assert len(ca_keys) == 2
+    assert len(story.secrets) == len(of_servers) + 3 + 2 * len(TLS_SERVERS)
+    assert story.messages.count(b'"LPUSH"') > 10
+    assert secrets.seen(zone, story.secrets, messages=story.messages) == []
 
 
 def test_the_search_would_find_a_key(story, zone):

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from tests.journeys.database import Postgres, instant
 from zcc.drill.zone import PASSWORD, SATELLITES, SERVERS, ThrowAwayZone
 
-__all__ = ["PASSWORD", "SERVERS"]
+__all__ = ["PASSWORD", "SATELLITES", "SERVERS"]
 
 # Short, so that a journey is. Each has a test for its shipped value elsewhere.
 REPLICATION, REFRESH = 4, 3

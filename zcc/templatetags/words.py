@@ -55,6 +55,7 @@ WORDS = {
     "Retirement": ("run", "calendar2-check"),
     "CA retired": ("ok", "archive"),
     "Key destroyed": ("ok", "key"),
+    "Key moved": ("ok", "key"),
     "Deleted": ("mute", "dash-circle"),
     "Skipped": ("mute", "dash-circle"),
     "Not known": ("mute", "question-circle"),

@@ -116,7 +116,7 @@ def test_who_can_write_the_database_gets_no_update_key(living, forged):
     SealingKey.objects.filter(device__name="ps2").update(**forged)
 
     living.beat("ps1")
-    living.run(only="give_update_key", turns=3)
+    living.run(only="give_key", turns=3)
 
     operation.refresh_from_db()
     assert re.search("is not its own|has not published the key", operation.problem)

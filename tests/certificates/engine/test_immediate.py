@@ -4,6 +4,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from certificates import installing, links, trust
 from certificates.actions import authorities, decisions, operations
@@ -13,6 +14,7 @@ from devices.models import Device
 from tests.certificates import building
 from tests.certificates.engine import changing
 from tests.certificates.engine.conftest import SERVERS, Living, new_server
+from tests.certificates.engine.importing_stories import bring, pem_of, signed
 from tests.certificates.external_ca import ExternalCA
 from zcc.ground import clock, here
 
@@ -245,11 +247,28 @@ def test_old_ca_is_retired_when_nobody_needs_it_and_the_rescue_port_ends(expired
 
 
 def test_change_to_an_external_ca_is_immediate_too(expired, acme):
+    """Each server switches when its certificate has been imported, and not before."""
     operation = changing.to_external(expired, acme)
     expired.run()
-    changing.import_all(acme, Operation.objects.get(pk=operation.pk))
-    expired.run()
+    operation.refresh_from_db()
+    assert (operation.is_immediate, operation.state) == (True, "activating")
 
-    assert operation.is_immediate
-    assert expired.ca.kind == "external"
-    assert [here.home(name).live().operation for name in SERVERS] == [str(operation.guid)] * 3
+    assert import_for(expired, acme, operation, "ps2") == ["Imported"]
+    expired.run()
+    assert switched_to(operation) == ["ps2"]
+
+    assert import_for(expired, acme, operation, "ps1", "ps3") == ["Imported", "Imported"]
+    expired.run()
+    assert switched_to(operation) == SERVERS
+    assert expired.ca.sha256 == acme.root.fingerprint(SHA256()).hex()
+
+
+def import_for(living, acme, operation, *names):
+    files = {name: pem_of(signed(acme, name, operation)) for name in names}
+    return [word for word, _ in bring(living, operation, files | {"ca.pem": acme.chain})][
+        : len(names)
+    ]
+
+
+def switched_to(operation):
+    return [name for name in SERVERS if here.home(name).live().operation == str(operation.guid)]

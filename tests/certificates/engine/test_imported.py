@@ -1,6 +1,7 @@
 """Certificates that an external CA signs: requested, imported, staged, shown by a real listener."""
 
 import io
+import subprocess
 import zipfile
 from datetime import timedelta
 
@@ -8,6 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from certificates import importing
 from certificates.actions import csrs
 from certificates.models import ServerCertificate, ServerProgress
 from certificates.models.server_step import CsrWishes
@@ -25,7 +27,7 @@ from tests.certificates.engine.importing_stories import (
     start,
     started,
 )
-from tests.certificates.external_ca import BY_KEY, CA, LEAF, ExternalCA
+from tests.certificates.external_ca import BY_KEY, BY_SERIAL, CA, LEAF, ExternalCA
 from zcc.ground import clock
 
 __all__ = ["acme", "started"]
@@ -46,6 +48,33 @@ def carry_on(living, operation, *, to="overlap"):
     if to == "overlap":
         living.run(at=operation.activate_at)
     operation.refresh_from_db()
+
+
+@pytest.mark.parametrize(
+    ("by", "names_issuer_by", "is_carried"),
+    [("root", BY_SERIAL, False), ("root", BY_KEY, True), ("issuing", BY_SERIAL, True)],
+)
+def test_certificate_that_the_link_cannot_carry_is_imported_with_a_warning(
+    living, started, acme, by, names_issuer_by, is_carried
+):
+    leaf = signed(acme, "ps2", started, by=by, extensions=LEAF + names_issuer_by)
+    file = ("ps2.pem", pem_of(leaf, acme.intermediate))
+
+    [verdict] = importing.import_files(started, [file], by=living.alice, now=clock.now())
+
+    assert (verdict.word, verdict.device.name) == ("Imported", "ps2")
+    assert ("The link does not carry it" in verdict.caution) is not is_carried
+    assert verdict.family == ("ok" if is_carried else "warn")
+    link = started.new_ca.links.get().x509()
+    old, sent = started.old_ca.x509(), [acme.intermediate, link]
+    assert accepted_by_openssl(acme, leaf, sent, trusted=old) is is_carried
+
+
+def accepted_by_openssl(acme, leaf, sent, *, trusted):
+    for name, chain in {"leaf.pem": [leaf], "sent.pem": sent, "trusted.pem": [trusted]}.items():
+        acme.write(name, *chain)
+    command = ["openssl", "verify", "-CAfile", "trusted.pem", "-untrusted", "sent.pem", "leaf.pem"]
+    return subprocess.run(command, cwd=acme.folder, capture_output=True).returncode == 0
 
 
 def test_every_server_asks_with_the_subject_of_the_operation(started):

@@ -4,12 +4,15 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
+from certificates.actions import authorities
 from certificates.models import KeyRequest, VerifiedBackup
 from pki import backup
 from tests.certificates import building
 from tests.certificates.building import PASSWORD
 from tests.certificates.dialogs import assert_is_refused
+from tests.certificates.engine import changing
 from tests.certificates.engine.keeping import PASSPHRASE, make_backup, role, server
+from zcc.ground import clock
 
 STEMS = ["backup_ca", "verify_backup", "restore_ca", "move_ca_role"]
 
@@ -71,6 +74,26 @@ def test_backup_is_made_fetched_and_then_remembered(console, carol, filed):
     remembered = VerifiedBackup.objects.get()
     assert (remembered.authority, remembered.by) == (filed.ca, carol)
     assert remembered.file_sha256 == request.file_sha256
+
+
+def test_backup_says_which_key_it_will_lack(console, living):
+    assert "will not be in it" not in console.get(address("backup_ca")).text
+    operation = changing.carry_through(living, changing.to_internal(living, "ps2"))
+
+    in_overlap = console.get(address("backup_ca")).text
+    living.fall_silent("ps1")
+    authorities.retire_old_ca(operation, by=living.alice, now=clock.now())
+    living.run()
+    away = console.get(address("backup_ca")).text
+    living.beat("ps1")
+    on_its_way = console.get(address("backup_ca")).text
+    living.run()
+
+    lacks = f"The key of {operation.old_ca.named} is on"
+    assert f"{lacks} ps1. It stays there until the old CA is retired" in in_overlap
+    assert f"{lacks} ps1, which does not answer" in away
+    assert f"{lacks} its way from ps1" in on_its_way
+    assert "will not be in it" not in console.get(address("backup_ca")).text
 
 
 def test_backup_first_is_said_until_there_is_one(console, filed):

@@ -6,14 +6,17 @@ from django.db import connection, connections
 
 from agent import faults
 from certificates import keys
-from certificates.actions import operations
+from certificates.actions import operations, server_certificates
 from certificates.models import (
     CertificateAuthority,
     IssuedCertificate,
     KeyEnd,
     LinkCertificate,
+    Operation,
     ServerCertificate,
+    ServerProgress,
 )
+from devices.models import Device
 from tests.agent.killing import was_killed
 from tests.certificates.engine.conftest import SERVERS
 from zcc.ground import clock, here
@@ -49,9 +52,8 @@ def kill_at(living, point):
 
     assert was_killed(run, f"{name}:kill:{nth or 1}")
     past = clock.now()
-    operation = living.zone.operations.get()
-    claimed = (living.zone.operations, ServerCertificate.objects, KeyEnd.objects)
-    for rows in (*claimed, operation.servers):
+    claimed = (Operation.objects, ServerCertificate.objects, KeyEnd.objects)
+    for rows in (*claimed, ServerProgress.objects):
         rows.exclude(claim_id=None).update(lease_until=past)
 
 
@@ -128,6 +130,21 @@ def test_killed_cancel_leaves_nothing_behind(living, homes, point):
     for home in homes.values():
         assert not list((home.path / "remint-repo").iterdir())
         assert home.content_items() == []
+
+
+@pytest.mark.parametrize(
+    "point", ["file.written:1", "planned:1", "signed:1", *(f"file.renamed:{n}" for n in (2, 3, 4))]
+)
+def test_killed_renewal_ends_with_the_fresh_certificate(living, homes, point):
+    servers = [Device.objects.select_related("zone").get(name="ps2")]
+    server_certificates.remint(servers, by=living.alice, now=clock.now())
+    kill_at(living, point)
+
+    living.run()
+
+    rows = ServerCertificate.objects.filter(device__name="ps2").order_by("pk")
+    assert list(rows.values_list("state", flat=True)) == ["previous", "current"]
+    assert homes["ps2"].live().leaf_sha256 == rows.last().sha256
 
 
 @pytest.mark.parametrize("point", ["ca-key-ends", "file.removed:1", "ca-key-destroyed"])

@@ -1,13 +1,16 @@
 """`Remint Server Certificate` in rows and files, and what becomes outdated."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 
+from agent import faults
 from certificates import due, outdated, renewing
 from certificates.actions import csrs, server_certificates
 from certificates.models import ServerCertificate
 from devices.models import Device
+from pki import keys as pki_keys
 from tests.certificates.engine.importing_stories import connect, leaf_of, listening
 from zcc.ground import clock
 
@@ -69,6 +72,36 @@ def test_satellite_gets_its_own_at_its_next_refreshes(living, make_satellite):
     assert auth1.shows_its_row()
     assert auth1.home.live().leaf_sha256 != before
     assert auth1.certificates == [("previous", None), ("current", None)]
+
+
+RENEWING = ["file.written", "file.renamed", "planned", "signed"]  # then what makes it live
+RENEWING += [f"{place}:{nth}" for place in ("file.written", "file.renamed") for nth in (2, 3, 4, 5)]
+
+
+@pytest.mark.parametrize("fault", [*RENEWING, "file.removed"])
+def test_renewal_that_breaks_off_ends_with_one_pair_that_fits(living, homes, monkeypatch, fault):
+    before = current("ps2")
+    remint(living, "ps2")
+    place, _, nth = fault.partition(":")
+    faults.forget()
+    monkeypatch.setenv("ZCC_FAULTS", f"{place}:raise:{nth or 1}")
+    with suppress(OSError):
+        living.run(turns=4)
+        broken_off = ServerCertificate.objects.coming().get()
+        assert broken_off.reason == f"Fault asked for at {place}."
+    shown = homes["ps2"].live().leaf_sha256
+    monkeypatch.delenv("ZCC_FAULTS")
+    ServerCertificate.objects.coming().update(lease_until=clock.now(), retry_at=None)
+
+    living.run()
+
+    row = current("ps2")
+    assert shown in (before.sha256, row.sha256) and before.sha256 != row.sha256
+    assert homes["ps2"].live().leaf_sha256 == row.sha256
+    key = pki_keys.load(homes["ps2"].read_file("security/server.key"))
+    assert pki_keys.same_key(row.x509(), key)
+    assert homes["ps2"].read_file("security/requested.der") is None
+    assert not ServerCertificate.objects.coming().exists()
 
 
 def test_server_that_is_away_does_it_when_it_is_back(living, homes):

@@ -1,0 +1,45 @@
+"""Writes down every message that goes through a zone's own broker, as the broker tells it."""
+
+import socket
+import threading
+import time
+
+
+class Listener:
+    """Keeps what MONITOR says, one command a line; goes on when the broker is started again."""
+
+    def __init__(self, zone):
+        self._address = str(zone.home / "run" / "valkey.sock")
+        self._done = threading.Event()
+        self._parts = []
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+
+    def start(self):
+        self._thread.start()
+
+    def stop(self):
+        """Stop, and return everything that was heard."""
+        self._done.set()
+        self._thread.join()
+        return b"".join(self._parts)
+
+    def _listen(self):
+        while not self._done.is_set():
+            try:
+                with socket.socket(socket.AF_UNIX) as client:
+                    client.settimeout(0.5)
+                    client.connect(self._address)
+                    client.sendall(b"MONITOR\r\n")
+                    self._hear(client)
+            except OSError:
+                time.sleep(0.1)
+
+    def _hear(self, client):
+        while not self._done.is_set():
+            try:
+                heard = client.recv(65536)
+            except TimeoutError:
+                continue
+            if not heard:
+                return
+            self._parts.append(heard)
