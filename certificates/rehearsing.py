@@ -76,8 +76,7 @@ def carry_out(row: Rehearsal, *, home: Home) -> None:
         logger.info("%s went on without this worker: %s", row, error)
     except (keys.KeyUnavailable, OSError, ValueError) as error:
         logger.exception("%s could not go on", row)
-        claims.release(row)
-        if row.state != State.CLEANING:
+        if row.state != State.CLEANING:  # that is tried again when the claim's lease is over
             row.start_cleaning(State.FAILED, by=None, at=clock.now(), problem=str(error))
 
 

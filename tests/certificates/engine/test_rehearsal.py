@@ -3,13 +3,15 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection, connections
 
+from agent import faults, trust
 from agent import rehearsal as told
-from agent import trust
 from certificates import leftovers, rehearsing
 from certificates.actions import rehearsals
 from certificates.models import CertificateAuthority, PublishedTrust, Rehearsal
 from devices.models import Device
+from tests.agent.killing import was_killed
 from tests.certificates.engine.wire import on_the_wire
 from zcc.ground import clock
 
@@ -110,6 +112,44 @@ def test_worker_that_died_leaves_nothing_that_stays(wired):
 
     Rehearsal.objects.update(state="failed")
     rehearsing.forget_leftovers(row.server, home=wired.home)
+    assert files_of(wired.home) == []
+
+
+@pytest.mark.parametrize("point", ["rehearsal-shown", "rehearsal-activated"])
+def test_worker_that_cannot_go_on_ends_it_and_leaves_nothing(wired, monkeypatch, point):
+    wired.agent("ws1")
+    row = start(wired, "ws1")
+    faults.forget()
+    monkeypatch.setenv("ZCC_FAULTS", f"{point}:raise")
+
+    for _ in range(3):
+        Rehearsal.objects.update(changed_at=clock.now() - PATIENCE + timedelta(minutes=1))
+        row.devices.update(proven_at=clock.now())
+        row = go_on(wired, row)
+
+    assert (row.state, files_of(wired.home)) == ("failed", [])
+    assert f"Fault asked for at {point}." in row.problem
+
+
+@pytest.mark.skipif(
+    connection.vendor != "postgresql", reason="a database in memory is not a child's, too"
+)
+@pytest.mark.parametrize("point", ["shown", "activated", "destroyed"])
+def test_killed_worker_is_followed_by_one_that_goes_on(wired, point):
+    wired.agent("ws1")
+    row = start(wired, "ws1")
+
+    def through(row):
+        row = go_on(wired, row)
+        row.devices.update(proven_at=clock.now(), switched_at=clock.now())
+        return go_on(wired, row)
+
+    connections.close_all()
+    assert was_killed(lambda: through(row), f"rehearsal-{point}:kill")
+    leftovers.free(row.server)
+    rehearsing.forget_leftovers(row.server, home=wired.home)
+
+    assert through(row).state == "finished"
     assert files_of(wired.home) == []
 
 
