@@ -71,11 +71,17 @@ class Report:
 
     @property
     def family(self) -> str:
-        return _FAMILIES.get(State(self.row.state), ("run", ""))[0]
+        return self._look[0]
 
     @property
     def icon(self) -> str:
-        return _FAMILIES.get(State(self.row.state), ("", "check2-circle"))[1]
+        return self._look[1]
+
+    @cached_property
+    def _look(self) -> tuple[str, str]:
+        if self.row.state == State.FINISHED and len(self.passed) < len(self.devices):
+            return "warn", "exclamation-triangle-fill"
+        return _FAMILIES.get(State(self.row.state), ("run", "check2-circle"))
 
     @property
     def is_server_behind(self) -> str:

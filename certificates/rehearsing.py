@@ -54,11 +54,16 @@ def due(zone: Zone, *, now: datetime) -> Rehearsal | None:
     """Return the rehearsal for which its server has to do something now."""
     free = Q(lease_until=None) | Q(lease_until__lt=now)
     row = Rehearsal.objects.filter(free, zone=zone).open().first()
-    if row is None or row.state == State.ACTIVATED:
-        return None
+    return row if row is not None and is_due(row, now=now) else None
+
+
+def is_due(row: Rehearsal, *, now: datetime) -> bool:
+    """Whether its server has to do something; a message may come when it was done already."""
     if row.state == State.TOLD:
-        return row if is_time_to_activate(row, now=now) else None
-    return row if row.files_destroyed_at is None else None
+        return is_time_to_activate(row, now=now)
+    if row.state == State.CLEANING:
+        return row.files_destroyed_at is None
+    return row.state == State.PREPARING
 
 
 def ask_to_refresh(row: Rehearsal, *, now: datetime) -> None:
@@ -69,6 +74,9 @@ def ask_to_refresh(row: Rehearsal, *, now: datetime) -> None:
 
 def carry_out(row: Rehearsal, *, home: Home) -> None:
     """Do the step that is due of the claimed rehearsal, or end it and say why."""
+    if not is_due(row, now=clock.now()):
+        claims.release(row)
+        return
     try:
         with claims.held(row) as hold:
             _STEPS[row.state](row, home, hold)

@@ -13,7 +13,7 @@ from certificates.models import CertificateAuthority, PublishedTrust, Rehearsal
 from devices.models import Device
 from tests.agent.killing import was_killed
 from tests.certificates.engine.wire import on_the_wire
-from zcc.ground import clock
+from zcc.ground import claims, clock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -81,6 +81,17 @@ def test_each_device_goes_as_far_as_it_can_and_everything_goes_again(wired):
     assert came.cleaned_at and came.trust_before == came.trust_after != ""
     assert (slept.told_at, files_of(asleep)) == (None, [])
     assert live(wired, laptop) == before
+
+
+def test_message_that_comes_twice_activates_nothing(wired):
+    wired.agent("ws1")
+    row = go_on(wired, start(wired, "ws1"))
+
+    claimed = claims.claim(Rehearsal.objects.filter(pk=row.pk), now=clock.now())
+    rehearsing.carry_out(claimed, home=wired.home)
+
+    row.refresh_from_db()
+    assert (row.state, row.lease_until, files_of(wired.home)) == ("told", None, ["future.pem"])
 
 
 def test_cancel_destroys_everything_and_a_second_one_works(wired):
