@@ -171,7 +171,7 @@ class Report:
 
     def _progress(self, row: RehearsalDevice) -> Progress:
         found = [(word, getattr(row, at)) for word, at in _STEPS if getattr(row, at) is not None]
-        word, at = found[0] if found else ("Not told yet", None)
+        word, at = found[0] if found else ("Not told", None)
         passed = row.proven_at is not None and row.switched_at is not None
         took = row.proven_at - row.told_at if row.proven_at and row.told_at else None
         why = "" if passed else self._why_not(row)

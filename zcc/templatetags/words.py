@@ -64,7 +64,7 @@ WORDS = {
     "Cleaning up": ("run", "arrow-counterclockwise"),
     "Finished": ("ok", "check-circle-fill"),
     "Could not be done": ("bad", "x-octagon-fill"),
-    "Not told yet": ("mute", "circle"),
+    "Not told": ("mute", "circle"),
     "Trusts": ("run", "patch-check"),
     "Proven": ("ok", "patch-check"),
     "Switched": ("ok", "check-circle-fill"),
