@@ -50,15 +50,32 @@ def _all_right(standing: Standing, servers: list[ServerRow]) -> Answer:
         )
     if standing.operation is not None and standing.operation.activated_at is not None:
         return _after_activation(standing)
+    if standing.cut_off.number:
+        return _some_cut_off(standing)
     if standing.open_operation is not None:
         more = "Nothing live has changed yet."
         return Answer("ok", "All right. All certificates are in force.", more)
     return Answer("ok", "All right. All certificates are in force.", _contact(standing))
 
 
+def _some_cut_off(standing: Standing) -> Answer:
+    """The certificates are in force, and some devices refuse them."""
+    number, names = standing.cut_off.number, [one.name for one in standing.cut_off.first]
+    verb = "is" if number == 1 else "are"
+    more = f"{_first(names, number)} {'trusts' if number == 1 else 'trust'} no CA of the zone."
+    return Answer("warn", f"{count(number, 'device')} {verb} cut off.", more)
+
+
+def _first(names: list[str], number: int) -> str:
+    rest = number - len(names)
+    return f"{', '.join(names)} and {rest:,} more" if rest else listed(names)
+
+
 def _after_activation(standing: Standing) -> Answer:
     if standing.operation and standing.operation.state == State.ROLLING_BACK:
-        return Answer("ok", "All right. The old CA is in force again.")
+        return _going_back(standing)
+    if standing.cut_off.number:
+        return _some_cut_off(standing)
     left = [device.name for device in standing.unswitched]
     shown = len(standing.progress) - len(left)
     more = f"{shown} of {count(len(standing.progress), 'server')} show their new certificates."
@@ -67,6 +84,15 @@ def _after_activation(standing: Standing) -> Answer:
         say = f"The new CA is in force; {listed(left)} still {shows}."
         return Answer("warn", say, f"{more} Late servers switch when they are back.")
     return Answer("ok", "All right. The new CA is in force.", more)
+
+
+def _going_back(standing: Standing) -> Answer:
+    back, servers = standing.how_many("rolled_back_at"), len(standing.progress)
+    more = "Devices are carried both ways; no connection breaks."
+    if back < servers:
+        say = f"{back} of {count(servers, 'server')} show the old certificate again."
+        return Answer("warn", say, more)
+    return Answer("ok", "All right. The old CA is in force again.", more)
 
 
 def _contact(standing: Standing) -> str:
@@ -124,7 +150,9 @@ def _getting_ready(standing: Standing, operation: Operation) -> Answer:
             ready = standing.counts.ready_percent
             more = f"Activation {planned}{_coming(operation, standing)}."
             return Answer("run", f"{name}: {ready} % of devices are ready.", more)
-    return Answer("wait", f"{name} activates {planned}.", "It can no longer be canceled.")
+    back = "there is no way back" if operation.is_strict else "afterwards you can roll back"
+    more = f"It can no longer be canceled; {back}."
+    return Answer("wait", f"{name} activates {planned}.", more)
 
 
 def _switching(standing: Standing, operation: Operation) -> Answer:
@@ -216,6 +244,8 @@ def _next_for_devices(operation: Operation, standing: Standing, at_risk: AtRisk)
         return Answer("warn", say, "Those that run come back without it; wait for their refresh.")
     if operation.state == State.OVERLAP and standing.needs_backup:
         return _back_up(standing, "Back up the new CA.")
+    if operation.activated_at is not None and standing.cut_off.number:
+        return _bring_back(standing)
     if at_risk.number:
         url = reverse("systemupdates:status_by_device", args=[operation.update_id])
         say = f"Look at {count(at_risk.number, 'device')} at risk."
@@ -282,6 +312,8 @@ def _next_at_rest(standing: Standing) -> Answer:
     if authority.is_expired(standing.now):
         more = f"It expired on {expires}. The new one is active as soon as the servers have it."
         return Answer("warn", f"{verb} the CA now.", more)
+    if standing.cut_off.number:
+        return _bring_back(standing)
     if standing.needs_backup:
         return _back_up(standing, "Back up the CA.")
     if expires_at <= standing.now + EXPIRY_WARNING:
@@ -289,6 +321,14 @@ def _next_at_rest(standing: Standing) -> Answer:
     remint_from = day_text(expires_at - EXPIRY_WARNING)
     more = f"{verb} the CA from {remint_from}; it expires on {expires}."
     return Answer("next", "Nothing today.", more)
+
+
+def _bring_back(standing: Standing) -> Answer:
+    """Devices that trust no CA of the zone come back by the tool, and by nothing else."""
+    say = f"Run the Certificate Updater Tool on {count(standing.cut_off.number, 'device')}."
+    more = "It is on /zenworks-setup of every Primary Server until the update is deleted."
+    url = reverse("certificates:who_can_talk")
+    return Answer("warn", say, more, url)
 
 
 def _back_up(standing: Standing, say: str) -> Answer:

@@ -157,7 +157,7 @@ def _by(operation: Operation) -> str:
 
 def _getting_ready(standing: Standing, operation: Operation) -> str:
     if operation.is_held:
-        return f"{operation.held_reason} It goes on by itself as soon as that is mended."
+        return f"{operation.held_reason} As soon as that is mended it goes on."
     if operation.problem:
         problem = f"It could not go on: {operation.problem}"
         return f"{_by(operation)}. {problem} It is tried again by itself."

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from certificates import guard, links
+from certificates.cut_off import CutOff, cut_off
 from certificates.devices_left_behind import LeftBehind
 from certificates.models import (
     CertificateAuthority,
@@ -157,6 +158,11 @@ class Standing:
         signed = not guard.unsigned(operation, guard.standing_sign_off(operation)).exists()
         return LostDevices(number, guard.why_lost(rows[:SHOWN], operation), signed)
 
+    @property
+    def signed_off(self) -> bool:
+        """Whether somebody accepted that the operation loses devices."""
+        return self.operation is not None and self.operation.sign_offs.exists()
+
     @cached_property
     def stranded(self) -> StrandedDevices:
         """After an Immediate activation: who has not reported the new CA yet."""
@@ -165,6 +171,11 @@ class Standing:
             return StrandedDevices()
         rows = LeftBehind(operation).without_new
         return StrandedDevices(rows.count(), list(rows[:SHOWN]))
+
+    @cached_property
+    def cut_off(self) -> CutOff:
+        """Who trusts no CA of the zone any more: the Certificate Updater Tool brings them back."""
+        return cut_off(self.zone)
 
     @cached_property
     def proven(self) -> int:

@@ -18,6 +18,7 @@ from certificates.models.operation import IllegalTransition, Kind, Policy
 from devices.models import Device, Zone
 from pki import keys, names
 from systemupdates import actions as updates
+from zcc.templatetags.times import span
 
 MIN_YEARS, MAX_YEARS = 1, 10  # "Specify a value between 1 to 10." (manual)
 # Between the click and the cut-off there is at least this much time to think better of it.
@@ -209,10 +210,10 @@ def why_not_at(
     if activate_at <= now:
         return "This time has passed. Choose a later one."
     if activate_at < earliest:
-        minutes = (settings.ZCC_CANCEL_CUTOFF + LEAST_TIME_TO_CANCEL).total_seconds() / 60
+        least = settings.ZCC_CANCEL_CUTOFF + LEAST_TIME_TO_CANCEL
         return (
             f"This is too soon: the last {settings.ZCC_CANCEL_CUTOFF.total_seconds() / 60:.0f} "
-            f"minutes are for arming the servers. Choose a time at least {minutes:.0f} minutes "
+            f"minutes are for arming the servers. Choose a time at least {span(least)} "
             "from now."
         )
     if ca.expires_at and activate_at >= ca.expires_at:
