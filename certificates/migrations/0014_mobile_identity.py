@@ -5,41 +5,92 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('certificates', '0013_sealed_to_vouched_keys'),
-        ('devices', '0005_mobiles'),
+        ("certificates", "0013_sealed_to_vouched_keys"),
+        ("devices", "0005_mobiles"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='MobileIdentity',
+            name="MobileIdentity",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('claim_id', models.UUIDField(editable=False, null=True)),
-                ('lease_until', models.DateTimeField(editable=False, null=True)),
-                ('der', models.BinaryField(null=True)),
-                ('sha256', models.CharField(blank=True, db_index=True, max_length=64)),
-                ('subject', models.CharField(blank=True, max_length=400)),
-                ('issuer', models.CharField(blank=True, max_length=400)),
-                ('valid_from', models.DateTimeField(null=True)),
-                ('expires_at', models.DateTimeField(null=True)),
-                ('facts', models.JSONField(default=dict)),
-                ('state', models.CharField(choices=[('requested', 'Being issued'), ('refused', 'Refused'), ('issued', 'Issued, not used yet'), ('current', 'Active'), ('previous', 'Replaced')], default='requested', max_length=9)),
-                ('csr', models.BinaryField()),
-                ('key_hash', models.CharField(max_length=64)),
-                ('requested_at', models.DateTimeField()),
-                ('issued_at', models.DateTimeField(null=True)),
-                ('first_used_at', models.DateTimeField(null=True)),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('retry_at', models.DateTimeField(null=True)),
-                ('reason', models.CharField(blank=True, max_length=400)),
-                ('authority', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='identities', to='certificates.certificateauthority')),
-                ('device', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='identities', to='devices.device')),
-                ('link', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='identities', to='devices.enrolmentlink')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("claim_id", models.UUIDField(editable=False, null=True)),
+                ("lease_until", models.DateTimeField(editable=False, null=True)),
+                ("der", models.BinaryField(null=True)),
+                ("sha256", models.CharField(blank=True, db_index=True, max_length=64)),
+                ("subject", models.CharField(blank=True, max_length=400)),
+                ("issuer", models.CharField(blank=True, max_length=400)),
+                ("valid_from", models.DateTimeField(null=True)),
+                ("expires_at", models.DateTimeField(null=True)),
+                ("facts", models.JSONField(default=dict)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("requested", "Being issued"),
+                            ("refused", "Refused"),
+                            ("issued", "Issued, not used yet"),
+                            ("current", "Active"),
+                            ("previous", "Replaced"),
+                        ],
+                        default="requested",
+                        max_length=9,
+                    ),
+                ),
+                ("csr", models.BinaryField()),
+                ("key_hash", models.CharField(max_length=64)),
+                ("requested_at", models.DateTimeField()),
+                ("issued_at", models.DateTimeField(null=True)),
+                ("first_used_at", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("retry_at", models.DateTimeField(null=True)),
+                ("reason", models.CharField(blank=True, max_length=400)),
+                (
+                    "authority",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="identities",
+                        to="certificates.certificateauthority",
+                    ),
+                ),
+                (
+                    "device",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="identities",
+                        to="devices.device",
+                    ),
+                ),
+                (
+                    "link",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="identities",
+                        to="devices.enrolmentlink",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(condition=models.Q(('state', 'requested')), fields=('device',), name='one_identity_request_a_mobile'), models.UniqueConstraint(condition=models.Q(('state', 'current')), fields=('device',), name='one_current_identity_a_mobile')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "requested")),
+                        fields=("device",),
+                        name="one_identity_request_a_mobile",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "current")),
+                        fields=("device",),
+                        name="one_current_identity_a_mobile",
+                    ),
+                ],
             },
         ),
     ]
