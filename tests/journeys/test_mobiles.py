@@ -6,7 +6,7 @@ import pytest
 
 from tests.journeys.zone import RunningZone
 
-AWAY = 45  # seconds, from the stage on at which a mobile goes away
+AWAY = 70  # seconds, from the stage on at which a mobile goes away
 PHONES = ("phone1", "phone2", "phone3")
 
 
@@ -52,7 +52,7 @@ def updates_of_phones(zone, operation):
 
 def test_mobiles_follow_a_remint_also_those_that_were_away(zone):
     zone.wait(lambda: issuers(zone) == dict.fromkeys(PHONES, 1), 30, "every mobile to call")
-    operation = zone.remint(35)
+    operation = zone.remint(45)
     zone.wait_for_state(operation, "overlap", timeout=90)
 
     at_activation = updates_of_phones(zone, operation)
