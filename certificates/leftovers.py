@@ -16,6 +16,7 @@ from certificates.models import (
     KeyRemoval,
     KeyRequest,
     LinkRequest,
+    MobileIdentity,
     Operation,
     Rehearsal,
     SealedTransfer,
@@ -56,5 +57,6 @@ def _claimed_by(server: Device) -> "list[QuerySet[Claimable]]":
         found.append(ServerCertificate.objects.filter(device__zone=server.zone))
     if due.signing_server(server.zone) == server:
         found.append(JoinRequest.objects.filter(token__zone=server.zone))
+        found.append(MobileIdentity.objects.filter(device__zone=server.zone))
         found.append(EvidencePack.objects.filter(operation__zone=server.zone))
     return found

@@ -105,6 +105,17 @@ def address(server_url: str, secret: str, fingerprints: list[str]) -> str:
     return f"{server_url}{PATH}#{'.'.join([secret, *fingerprints])}"
 
 
+def find_link(secret: str, *, now: datetime) -> EnrolmentLink:
+    """Return the link with this secret, used or not. Raises NotEnrolled if it is not in force."""
+    rows = EnrolmentLink.objects.filter(token_hash=hash_secret(secret))
+    row = rows.select_related("zone", "device").first()
+    if row is None:
+        raise NotEnrolled("This enrolment link is unknown. Ask an administrator for a new one.")
+    if row.expires_at <= now:
+        raise NotEnrolled("This enrolment link has expired. Ask an administrator for a new one.")
+    return row
+
+
 @transaction.atomic
 def use_link(secret: str, key_hash: str, *, now: datetime) -> EnrolmentLink:
     """
@@ -112,12 +123,7 @@ def use_link(secret: str, key_hash: str, *, now: datetime) -> EnrolmentLink:
 
     The same request may come again until the link expires. Raises NotEnrolled.
     """
-    rows = EnrolmentLink.objects.filter(token_hash=hash_secret(secret))
-    row = rows.select_related("zone", "device").first()
-    if row is None:
-        raise NotEnrolled("This enrolment link is unknown. Ask an administrator for a new one.")
-    if row.expires_at <= now:
-        raise NotEnrolled("This enrolment link has expired. Ask an administrator for a new one.")
+    row = find_link(secret, now=now)
     if not row.use(key_hash, at=now):
         raise NotEnrolled("This enrolment link has been used. Ask an administrator for a new one.")
     if row.device is None:

@@ -18,6 +18,7 @@ from certificates import identities
 from certificates.actions import identities as requests
 from certificates.models import MobileIdentity
 from certificates.models.identity import State
+from devices import mobiles
 from devices.actions import NotEnrolled
 from devices.models import Zone
 from pki import est
@@ -66,14 +67,18 @@ def answer(call: Call) -> Response:
         return _refusal(503, "This server is not set up yet.")
     try:
         return handler(call, zone)
-    except NotEnrolled as error:
-        return _refusal(401, str(error), {"WWW-Authenticate": 'Basic realm="enrolment link"'})
-    except identities.NotAccepted as error:
-        return _refusal(403, str(error))
-    except requests.Refused as error:
-        return _refusal(400, str(error))
-    except requests.CannotIssue as error:
-        return _refusal(503, str(error))
+    except tuple(REFUSALS) as error:
+        status, headers = REFUSALS[type(error)]
+        return _refusal(status, str(error), headers)
+
+
+REFUSALS: dict[type[Exception], tuple[int, dict[str, str]]] = {
+    NotEnrolled: (401, {"WWW-Authenticate": 'Basic realm="enrolment link"'}),
+    identities.NotAccepted: (403, {}),
+    requests.Refused: (400, {}),
+    requests.TooMany: (429, {"Retry-After": str(requests.A_WHILE.seconds)}),
+    requests.CannotIssue: (503, {}),
+}
 
 
 def _ca_certificates(call: Call, zone: Zone) -> Response:
@@ -81,10 +86,11 @@ def _ca_certificates(call: Call, zone: Zone) -> Response:
 
 
 def _enrol(call: Call, zone: Zone) -> Response:
-    secret = _secret(call)
+    secret, now = _secret(call), clock.now()
+    mobiles.find_link(secret, now=now)  # who has none is not listened to
     if refusal := _why_not_pkcs10(call):
         return refusal
-    request, now = _request(call), clock.now()
+    request = _request(call)
     identity = requests.enrol(zone, secret, request, now=now)
     certificates.api.join_operation(identity.device, now=now)
     return _outcome(identity)

@@ -22,10 +22,16 @@ from pki import csr, est
 from zcc.ground import claims
 
 RETRY_AFTER = timedelta(seconds=5)
+# A mobile that asks and asks must not keep the CA's key busy.
+MOST, A_WHILE = 10, timedelta(minutes=15)
 
 
 class Refused(Exception):
     """No identity is issued for this request; the message is for whoever holds the mobile."""
+
+
+class TooMany(Exception):
+    """The mobile has asked too often; the message is for whoever holds it."""
 
 
 class CannotIssue(Exception):
@@ -67,7 +73,7 @@ def enrol_again(identity: MobileIdentity, request: bytes, *, now: datetime) -> M
     """
     Park a checked request of a mobile that calls with `identity`, or find what has become of it.
 
-    Raises Refused when the request's names are not those of the mobile, and CannotIssue.
+    Raises Refused when the request's names are not those of the mobile, TooMany, and CannotIssue.
     """
     device = identity.device
     _refuse_if_external(device.zone)
@@ -77,6 +83,8 @@ def enrol_again(identity: MobileIdentity, request: bytes, *, now: datetime) -> M
     found = fresh.order_by("pk").last()
     if found is not None and _is_still_good(found):
         return found
+    if device.identities.filter(requested_at__gt=now - A_WHILE).count() >= MOST:
+        raise TooMany("This mobile has asked for too many identities. Try again later.")
     with transaction.atomic():
         return _park(device, request, link=None, now=now)
 

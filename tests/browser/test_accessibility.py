@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from playwright.sync_api import expect
 
+from devices import mobiles
 from devices.models import Device
 from tests.certificates import building
 
@@ -80,6 +81,19 @@ def test_overlap_and_its_dialogs(screen, live_server, operation, now):
 
     for path in paths:
         screen.goto(live_server.url + path)
+        assert (path, violations(screen)) == (path, [])
+
+
+def test_a_mobiles_pages_and_dialogs(screen, live_server, make_device, ca, now):
+    phone = make_device("phone1", kind="mobile")
+    known = {"csr": b"", "key_hash": "ab" * 32, "requested_at": now, "expires_at": ca.expires_at}
+    phone.identities.create(authority=ca, state="current", **known)
+    dialogs = ("", "enrol-again/", "end-user-page/", "certificates/")
+    paths = ["/devices/enrol-mobile/", *(f"/devices/{phone.pk}/{dialog}" for dialog in dialogs)]
+    paths += [f"/me/{mobiles.make_page(phone)}/"]
+
+    for path in paths:
+        screen.goto(live_server.url + path, wait_until="networkidle")
         assert (path, violations(screen)) == (path, [])
 
 

@@ -283,6 +283,30 @@ def test_what_is_not_offered_is_said(zone, method, what, status):
     assert est.answer(est.Call(method, est.PREFIX + what, {})).status == status
 
 
+def test_external_ca_issues_none_and_the_link_stays_good(mobile):
+    CertificateAuthority.objects.update(kind="external")
+
+    assert_refused(mobile.enrol(), 503, "The zone's CA is external")
+    assert EnrolmentLink.objects.filter(used_at=None).count() == 1
+
+
+def test_mobile_that_asks_too_often_is_told_to_wait(mobile):
+    mobile.enrol()
+    for _ in range(9):
+        assert mobile.enrol_again().status == 200
+
+    response = mobile.enrol_again()
+
+    assert_refused(response, 429, "Try again later.")
+    assert response.headers["Retry-After"] == "900"
+
+
+def test_who_has_no_link_is_not_listened_to(mobile):
+    response = mobile.post("simpleenroll", b"", secret="unknown", content_type="text/html")
+
+    assert_refused(response, 401, "This enrolment link is unknown.")
+
+
 def test_mobile_with_the_same_key_is_answered_the_same_certificate(mobile):
     mobile.enrol()
     first = mobile.identity.fingerprint(SHA256())

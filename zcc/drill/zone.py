@@ -103,8 +103,9 @@ class ThrowAwayZone:
     def start_agents(self, *names: str, conditions: Conditions = PLAIN) -> None:
         """Start the agents of these devices, all by default; they enrol on their first start."""
         for name in names or self.devices:
-            home = str(self.device_home(name))
-            words = conditions.command("agent", "run", "--home", home)
+            home = self.device_home(name)
+            kind = ["mobile"] if (home / "mobile.json").exists() else []
+            words = conditions.command("agent", *kind, "run", "--home", str(home))
             log = f"logs/{name}.agent.log"
             self.agents[name] = self._run_apart(words, log, conditions.environment)
 
