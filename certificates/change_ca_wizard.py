@@ -57,6 +57,11 @@ class Wizard:
     def steps(self) -> list[str]:
         return [AUTHORITY, CSR, ACTIVATION] if self.is_to_external else [AUTHORITY, ACTIVATION]
 
+    @property
+    def is_immediate(self) -> bool:
+        """Whether nothing is waited for, because the active CA has expired."""
+        return self.ca.is_expired(self.now)
+
     def step_after(self, step: str, *, by: int = 1) -> str:
         """Return the next step, or with -1 the one before."""
         steps = self.steps

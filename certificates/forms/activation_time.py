@@ -50,7 +50,7 @@ class ActivationForm(ActivationTimeForm, PasswordForm):
     The last questions of an operation that replaces the CA: when, what of the late, who asks.
 
     When the CA has expired the activation is Immediate: there is no time to choose, nobody to wait
-    for and no overlap.
+    for.
     """
 
     policy = forms.ChoiceField(

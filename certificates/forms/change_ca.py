@@ -204,7 +204,13 @@ class ChangeActivationForm(ActivationForm):
             "required": "Tick the box if you want another CA beside those that are still trusted."
         },
     )
-    field_order = ("activation_date", "activation_time", "policy", "without_certificate")
+    field_order = (
+        "although_trusted",
+        "activation_date",
+        "activation_time",
+        "policy",
+        "without_certificate",
+    )
 
     def __init__(
         self,

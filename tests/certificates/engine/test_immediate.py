@@ -202,6 +202,8 @@ def test_dialog_says_immediate_and_asks_for_no_time(client, expired):
     text = client.get("/certificates/remint-ca/").text
 
     assert ">Immediate</b>" in text
+    assert "The servers switch as soon as they have their certificates" in text
+    assert "Nothing live changes before the activation" not in text
     assert "activation_date" not in text
     assert 'name="policy"' not in text
 
