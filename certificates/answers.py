@@ -148,11 +148,19 @@ def _getting_ready(standing: Standing, operation: Operation) -> Answer:
             return Answer("run", f"{name}: content is being replicated, {done}.", more)
         case State.ASSIGNED:
             ready = standing.counts.ready_percent
-            more = f"Activation {planned}{_coming(operation, standing)}."
+            more = f"Activation {planned}{_coming(operation, standing)}. {_who_is_lost(standing)}"
             return Answer("run", f"{name}: {ready} % of devices are ready.", more)
     back = "there is no way back" if operation.is_strict else "afterwards you can roll back"
     more = f"It can no longer be canceled; {back}."
     return Answer("wait", f"{name} activates {planned}.", more)
+
+
+def _who_is_lost(standing: Standing) -> str:
+    """Will it work? As things stand; before the activation the guard looks at the same."""
+    number = standing.would_be_lost
+    if not number:
+        return "As things stand no device is lost."
+    return f"As things stand {count(number, 'device')} would be lost."
 
 
 def _switching(standing: Standing, operation: Operation) -> Answer:

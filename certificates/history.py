@@ -66,6 +66,8 @@ class History:
             kind, _, rest = event.note.partition(": ")
             if kind in _NOTES:
                 word, text = kind, rest
+            elif kind.endswith(" signed off"):
+                word = "Signed off"
             yield Entry(event.at, word, name_of(event.by), family(word), word_icon(word), text)
 
     def _of_update(self) -> Iterator[Entry]:

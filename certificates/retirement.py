@@ -73,14 +73,23 @@ class Retirement:
         """The first of them by name."""
         return list(self._only_these.order_by("name")[:SHOWN]) if self.number else []
 
+    @property
+    def _silent(self) -> QuerySet[Device]:
+        since = self.operation.activated_at
+        if since is None:
+            return Device.objects.none()
+        devices = Device.objects.filter(zone=self.operation.zone).active()
+        return devices.exclude(last_contact_at__gte=since)
+
     @cached_property
     def silent(self) -> int:
         """How many devices have not reported since both CAs are trusted."""
-        since = self.operation.activated_at
-        if since is None:
-            return 0
-        devices = Device.objects.filter(zone=self.operation.zone).active()
-        return devices.exclude(last_contact_at__gte=since).count()
+        return self._silent.count()
+
+    @cached_property
+    def first_silent(self) -> list[Device]:
+        """The first of them by name."""
+        return list(self._silent.order_by("name")[:SHOWN]) if self.silent else []
 
     @cached_property
     def unswitched(self) -> list[str]:

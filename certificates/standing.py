@@ -158,6 +158,14 @@ class Standing:
         signed = not guard.unsigned(operation, guard.standing_sign_off(operation)).exists()
         return LostDevices(number, guard.why_lost(rows[:SHOWN], operation), signed)
 
+    @cached_property
+    def would_be_lost(self) -> int:
+        """How many the operation would lose if it were activated as things stand."""
+        operation = self.operation
+        if operation is None or operation.state not in (State.ASSIGNED, State.ARMED):
+            return 0
+        return 0 if operation.is_immediate else guard.lost(operation).count()
+
     @property
     def signed_off(self) -> bool:
         """Whether somebody accepted that the operation loses devices."""
