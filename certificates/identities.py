@@ -19,6 +19,7 @@ from certificates.models import CertificateAuthority, LinkCertificate, MobileIde
 from certificates.models.authority import State as CAState
 from certificates.models.authority import distinct
 from certificates.models.identity import State
+from certificates.models.operation import State as OperationState
 from devices.models import Zone
 from systemupdates.models import DeviceUpdate
 from systemupdates.models import device_update as device_updates
@@ -103,6 +104,10 @@ def believable(
     return {**report, "steps": kept}
 
 
+# The new CA of these is on its way out.
+_TAKEN_BACK = (OperationState.CANCELLING, OperationState.CANCEL_FAILED, OperationState.CANCELLED)
+
+
 def issuers_pem(zone: Zone) -> bytes:
     """
     Return the CAs by which the device API verifies identities: also an old one's last.
@@ -110,7 +115,9 @@ def issuers_pem(zone: Zone) -> bytes:
     An identity of an unknown issuer would end the handshake, and its mobile could not be told why.
     """
     rows = CertificateAuthority.objects.filter(zone=zone).exclude(der=None)
+    taken_back = Operation.objects.filter(zone=zone, state__in=_TAKEN_BACK, new_ca__isnull=False)
     coming = rows.filter(state__in=[CAState.FUTURE, CAState.ACTIVE, CAState.SUPERSEDED])
+    coming = coming.exclude(state=CAState.FUTURE, pk__in=taken_back.values("new_ca"))
     living = rows.filter(pk__in=MobileIdentity.objects.accepted().values("authority"))
     found = distinct((coming | living).order_by("generation"))
     return "".join(trust.anchor_pem(authority) for authority in found).encode()
