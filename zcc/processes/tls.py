@@ -136,7 +136,9 @@ def for_devices(path: Path, *, issuers: Path) -> ssl.SSLContext:
     """
     Build a context of the device API that asks for a client certificate and goes on without one.
 
-    One that is shown must be of a CA in `issuers` (PEM); any other ends the handshake.
+    One that is shown must be of a CA in `issuers` (PEM); any other ends the handshake. OpenSSL has
+    these CAs at hand for its own chain, too: where no link is sent it adds the root, which harms
+    nobody (RFC 8446, 4.4.2) and cannot be turned off from Python.
     """
     context = for_asyncio(path)
     context.verify_mode = ssl.CERT_OPTIONAL
