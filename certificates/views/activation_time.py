@@ -21,6 +21,7 @@ def spelled_out(
     return {
         "spelled_out": activation.spelled_out(when, zone=form.zone_of_time),
         "consequence": why_not or activation.consequence(when, ca, now=form.now),
+        "is_refused": why_not is not None,
         "misses": forecast_view.Misses(found, when, now=form.now) if found else None,
     }
 
