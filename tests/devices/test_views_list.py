@@ -160,7 +160,7 @@ def test_number_of_queries_does_not_grow_with_the_devices(
         make_device(f"d{number:03}")
     make_update(assigned=True)
 
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(15):
         response = client.get(INDEX)
 
     assert len(names(response)) == 46

@@ -158,7 +158,7 @@ def test_number_of_queries_does_not_grow_with_the_devices(
         actions.add_late_comer(update, make_device(f"d{number}"), now=now)
     client.force_login(bob)
 
-    with django_assert_max_num_queries(13):
+    with django_assert_max_num_queries(16):
         response = client.get(url(update))
 
     assert len(names(response)) == 44

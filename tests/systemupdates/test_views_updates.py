@@ -85,7 +85,7 @@ def test_number_of_queries_does_not_grow_with_the_updates(
         actions.withdraw(make_update(), by=alice, now=now)
     make_update(assigned=True)
 
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(17):
         client.get(INDEX)
 
 

@@ -120,5 +120,5 @@ def test_number_of_queries_does_not_grow_with_the_zone(
     for number in range(30):
         make_device(f"c{number}", is_content_satellite=True)
 
-    with django_assert_max_num_queries(25):
+    with django_assert_max_num_queries(28):
         client.get("/")
