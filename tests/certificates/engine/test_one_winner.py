@@ -31,6 +31,7 @@ SENTENCES = {
 }
 # The guard asks before it arms; the others come at the same time if they come a little later.
 LATER = 0.012  # seconds at most
+AHEAD = 0.1
 
 
 @dataclass
@@ -103,6 +104,9 @@ class Race:
             sign_off(self.living, operation, [self.device])
         operation.events.all().delete()
         self.waits = {name: self.chance.random() * LATER for name in self.names} | {"arm": 0}
+        if self.chance.random() < 0.1:  # on a busy machine one would never be the first
+            first = self.chance.choice(["postpone", "cancel", "sign"])
+            self.waits = dict.fromkeys(self.names, AHEAD) | {first: 0}
         self.start.wait()
         self.end.wait()
         return self.now, Operation.objects.get()
