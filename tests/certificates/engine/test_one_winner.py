@@ -31,7 +31,7 @@ SENTENCES = {
 }
 # The guard asks before it arms; the others come at the same time if they come a little later.
 LATER = 0.012  # seconds at most
-AHEAD = 0.1
+AHEAD = 0.3
 
 
 @dataclass
@@ -104,8 +104,8 @@ class Race:
             sign_off(self.living, operation, [self.device])
         operation.events.all().delete()
         self.waits = {name: self.chance.random() * LATER for name in self.names} | {"arm": 0}
-        if self.chance.random() < 0.1:  # on a busy machine one would never be the first
-            first = self.chance.choice(["postpone", "cancel", "sign"])
+        if self.chance.random() < 0.08:  # on a busy machine one would never be the first
+            first = self.chance.choice(self.names)
             self.waits = dict.fromkeys(self.names, AHEAD) | {first: 0}
         self.start.wait()
         self.end.wait()
