@@ -51,7 +51,7 @@ class Race:
         self.later = self.planned + timedelta(days=2)
         self.names = ("postpone", "cancel", "sign", "arm")
         self.start, self.end = threading.Barrier(5), threading.Barrier(5)
-        self.over, self.now, self.waits = False, None, {}
+        self.over, self.now, self.waits, self.number = False, None, {}, 0
         self.threads = [threading.Thread(target=self.take_part, args=[n]) for n in self.names]
 
     def postpone(self, it):
@@ -100,12 +100,14 @@ class Race:
         Operation.objects.update(state="assigned", activate_at=self.planned, held_reason="")
         operation = Operation.objects.get()
         operation.sign_offs.all().delete()
-        if self.chance.random() < 0.5:
+        self.number += 1
+        # Now and then each is the first: on a busy machine one would never be.
+        first = self.names[self.number % 4] if self.number % 13 == 0 else None
+        if first == "arm" or (first is None and self.chance.random() < 0.5):
             sign_off(self.living, operation, [self.device])
         operation.events.all().delete()
         self.waits = {name: self.chance.random() * LATER for name in self.names} | {"arm": 0}
-        if self.chance.random() < 0.08:  # on a busy machine one would never be the first
-            first = self.chance.choice(self.names)
+        if first is not None:
             self.waits = dict.fromkeys(self.names, AHEAD) | {first: 0}
         self.start.wait()
         self.end.wait()
