@@ -8,16 +8,27 @@ Exit codes: 0 done, 1 something else, 2 wrong arguments, 3 no server answers, 4 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import platform
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from agent import evidence, evidence_pack, loop, pem, running, serve, system_trust, trust, updater
+from agent import (
+    evidence,
+    evidence_pack,
+    loop,
+    pem,
+    running,
+    serve,
+    serving,
+    system_trust,
+    trust,
+    updater,
+    whereabouts,
+)
 from agent.client import NoAnswer, Refused
 from agent.device import Device
 from agent.enrol import (
@@ -94,8 +105,10 @@ def enrol_command(options: argparse.Namespace) -> int:
         name=name,
         kind=options.kind,
         dns_name=options.dns or name,
-        addresses=options.address or ["127.0.0.1"],
+        addresses=options.address or [whereabouts.own_address(options.server)],
         roles=roles,
+        finds_dns_name=not (options.dns or options.name),
+        finds_addresses=not options.address,
     )
     identity = enrol(Home(options.home), application, loop.now)
     print(f"{identity.name} has joined the zone {identity.zone} as {identity.device}.")
@@ -129,10 +142,12 @@ def _run(home: Home, bell: Bell, options: argparse.Namespace) -> str:
             signal.signal(number, end)
         if ended.is_set():  # by a signal that met the loop before
             device_loop.stop()
-        with _serving(device_loop.device, options):
+        with serving.serving(
+            device_loop.device, _numbers(options), address=options.address, log=log, wake=bell.ring
+        ):
             log(f"{device_loop.device.identity.name} runs.")
             device_loop.run()
-        if not device_loop.device.has_other_roles:
+        if not device_loop.device.begins_anew:
             ended.set()
     return device_loop.device.identity.name
 
@@ -261,26 +276,10 @@ def _home(options: argparse.Namespace) -> Home:
     return home
 
 
-@contextlib.contextmanager
-def _serving(device: Device, options: argparse.Namespace) -> Iterator[None]:
-    """Listen on the ports of the device's roles, if it has any."""
-    roles = device.identity.roles
-    has_tls = "authentication" in roles
-    ports = serve.ports_of(
-        device.home,
-        content=options.content_port if "content" in roles else None,
-        tls=options.tls_port if has_tls else None,
-        canary=options.canary_port if has_tls else None,
-        rescue=options.rescue_port if has_tls else None,
-        log=log,
-    )
-    address = options.address or device.identity.addresses[0]
-    thread = serve.ListenerThread(serve.Listener(address, ports))
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.stop()
+def _numbers(options: argparse.Namespace) -> dict[str, int]:
+    """Return the ports to serve on, by the names of `serve.ports_of`."""
+    by_role = serving.PORTS.values()
+    return {name: getattr(options, f"{name}_port") for names in by_role for name in names}
 
 
 def _complain(problem: object, code: int) -> int:
@@ -297,7 +296,11 @@ def _parser() -> argparse.ArgumentParser:
     joining.add_argument("--fingerprint", required=True, help="SHA-256 of the zone's CA")
     joining.add_argument("--name", help="default: the host's name")
     joining.add_argument("--dns", help="DNS name, by default the name")
-    joining.add_argument("--address", action="append", help="IP address; may be repeated")
+    joining.add_argument(
+        "--address",
+        action="append",
+        help="IP address, by default its own; may be repeated",
+    )
     joining.add_argument("--kind", choices=("server", "workstation"), default="workstation")
     joining.add_argument("--role", action="append", choices=ROLES, help="may be repeated")
     running = _command(commands, "run", run_command)

@@ -238,7 +238,7 @@ def content(
             connection.request("GET", f"/content/{sha256}", headers={"Connection": "close"})
             response = connection.getresponse()
             if response.status != 200:
-                raise NoAnswer(f"{host} {_content_reason(response.status)}")
+                raise NoAnswer(f"{host} {content_reason(response.status)}")
             yield response
     except (OSError, http.client.HTTPException) as error:
         raise NoAnswer(f"{host} did not answer") from error
@@ -368,5 +368,6 @@ def _seconds(text: str | None) -> float | None:
     return float(text) if text and text.isascii() and text.isdigit() else None
 
 
-def _content_reason(status: int) -> str:
+def content_reason(status: int) -> str:
+    """Return what a server meant that sent no content, as the end of a sentence."""
     return "does not have it" if status == 404 else f"answered with status {status}"

@@ -13,6 +13,8 @@ from typing import BinaryIO, Protocol
 from agent import files
 from agent.faults import fault_point
 
+# How the reason of an update begins that failed because no server gave its content.
+NO_CONTENT = "No content:"
 _BLOCK = 256 * 1024
 _INCOMING = "incoming-"
 
@@ -98,6 +100,25 @@ class Holder:
     def has_content(self, sha256: str) -> bool:
         """Return whether the content item is here, complete."""
         return self._content_path(sha256).is_file()
+
+    def check_content(self, sha256: str) -> bool:
+        """
+        Return whether the content item is here and is still what its name says.
+
+        One that was damaged is removed, so that it is fetched again. It is read as a whole: an item
+        has some hundred kB.
+        """
+        try:
+            with self.open_content(sha256) as file:
+                digest = hashlib.sha256()
+                while block := file.read(_BLOCK):
+                    digest.update(block)
+        except FileNotFoundError:
+            return False
+        if digest.hexdigest() != sha256:
+            self.drop_content(sha256)
+            return False
+        return True
 
     def open_content(self, sha256: str) -> BinaryIO:
         """Open the content item for reading. Raises FileNotFoundError."""

@@ -1,8 +1,6 @@
 """
 One device: refreshes, and does the steps that `plan` names. It has no clock: see `loop`.
-
-Times that come in are this device's; `server_time` makes the server's of them, by which
-activation counts.
+Times that come in are this device's; activation counts by `server_time`.
 """
 
 from __future__ import annotations
@@ -17,31 +15,28 @@ from typing import Any
 from agent import (
     VERSION,
     client,
-    hooks,
     manifest,
     pages,
-    pem,
+    plan,
     proof,
     rehearsal,
-    replication,
     roles,
-    system_trust,
     trust,
+    whereabouts,
 )
+from agent.applying import Applying, Log, summary
 from agent.client import NoAnswer, NotUnderstood, Refused, Untrusted
 from agent.content import ContentError
 from agent.home import Home
-from agent.manifest import Manifest, ManifestError, Update, format_time
-from agent.plan import Situation, Step
+from agent.manifest import ManifestError, format_time
+from agent.plan import Situation
 from agent.replication import Replica
 from agent.roles import satellite
-from agent.state import Identity, Progress, State
+from agent.state import Identity, State
 from agent.told import MAX_FORMER, read
 
-Log = Callable[[str], None]
 
-
-class Device:
+class Device(Applying):
     """The device enrolled in `home`. Raises NotEnrolled."""
 
     def __init__(self, home: Home, *, log: Log, wake: Callable[[], None]) -> None:
@@ -55,8 +50,10 @@ class Device:
         )
         self.rehearsing = rehearsal.Rehearsing(home, self.identity, log=log)
         self._reported: list[dict[str, Any]] = []  # certificates, as the server knows them
-        self.has_other_roles = False  # than this object was made for: whoever runs it begins anew
-        self.role_problem = self._reported_problem = ""
+        self.begins_anew = False  # it has other roles than this object was made for, or moved
+        self.role_problem = ""
+        self.unserved: Callable[[], dict[str, str]] = dict  # roles that lack a port, and why
+        self._told: tuple[object, ...] | None = None  # the last time: its roles, and its trust
 
     def server_time(self, at: datetime) -> datetime:
         """Return what the server's clock shows when ours shows `at`."""
@@ -79,6 +76,8 @@ class Device:
         return self._refresh(clock)
 
     def _refresh(self, clock: Callable[[], datetime]) -> float:
+        self._ask_another_first(clock())
+        self._look_around()
         anchors = trust.current(self.home)
         sent = len(self.state.steps)
         answer = self._ask(self._request(clock(), anchors), anchors, clock)
@@ -139,45 +138,35 @@ class Device:
         """Return whether there is something to report that a server does not know yet."""
         if self.state.steps or self.state.proof_is_news or self.rehearsing.has_news():
             return True
-        if self.role_problem != self._reported_problem:
+        tells = (*self._tells_of_roles(), trust.fingerprints(trust.current(self.home)))
+        if self._told not in (None, tells):
             return True
         if self.replica is not None and self.replica.has_news():
             return True
         if not self.is_authentication() or satellite is None:
             return False
-        return satellite.differ(
-            satellite.report(self.home, self.state.certificates), self._reported
-        )
+        known = satellite.report(self.home, self.state.certificates)
+        return satellite.differ(known, self._reported)
 
     def is_authentication(self) -> bool:
         """Return whether this device terminates TLS with a certificate of its own."""
         return "authentication" in self.identity.roles
 
-    def act(self, step: Step, *, now: datetime) -> bool:
-        """
-        Do `step`; return whether it changed anything. `now` is the server's.
-
-        Raises NoAnswer if it needs a server and none answers; it is due again then.
-        """
-        actions: dict[Step, Callable[[Update, datetime], bool]] = {
-            Step.ARM: self._arm,
-            Step.ACTIVATE: self._activate,
-            Step.START: self._start,
-            Step.DOWNLOAD: self._download,
-            Step.APPLY: self._apply,
-            Step.PROVE: self._prove,
-            Step.COMPLETE: self._complete,
-        }
-        update = self.manifest.update
-        if update is None or step not in actions:
-            return self._tidy(step, now)
-        return actions[step](update, now)
-
     def context(self, anchors: bytes) -> ssl.SSLContext:
         """Return the context of the calls to the zone's servers, who are verified by `anchors`."""
         return client.trusting(anchors)
 
+    def _tells_of_roles(self) -> tuple[list[str], str]:
+        """Return the roles that it fills, and why not more."""
+        unserved = self.unserved()
+        filled = [role for role in self.identity.roles if role not in unserved]
+        reasons = [self.role_problem, *unserved.values()]
+        if unserved:
+            reasons.append(roles.TRIES_AGAIN)
+        return filled, " ".join(filter(None, reasons))
+
     def _request(self, now: datetime, anchors: bytes) -> dict[str, Any]:
+        filled, role_problem = self._tells_of_roles()
         request: dict[str, Any] = {
             "version": VERSION,
             "dns_name": self.identity.dns_name,
@@ -187,10 +176,10 @@ class Device:
             "epoch": self.state.epoch,
             "steps": self.state.steps,
             "proof": self.state.proof,
-            "roles": self.identity.roles,
-            "role_problem": self.role_problem,
+            "roles": filled,
+            "role_problem": role_problem,
         }
-        self._reported_problem = self.role_problem
+        self._told = (filled, role_problem, request["trust"])
         if rehearsed := self.rehearsing.report():
             request["rehearsal"] = rehearsed
         if self.replica is not None:
@@ -230,6 +219,28 @@ class Device:
             return answer
 
         return client.call_any([*self.state.servers, *self.state.former], ask)
+
+    def _look_around(self) -> None:
+        """Note another address or name of the host; a Satellite begins anew to listen there."""
+        now = whereabouts.found(self.identity, self.state.servers[0])
+        if now == self.identity:
+            return
+        known, self.identity = self.identity, now
+        self.identity.save(self.home)
+        has_moved = now.addresses != known.addresses
+        self.begins_anew = self.begins_anew or (has_moved and bool(now.roles))
+        if has_moved or now.dns_name != known.dns_name:
+            self.log(f"This host is {now.dns_name}, at {', '.join(now.addresses)}.")
+
+    def _ask_another_first(self, now: datetime) -> None:
+        """From time to time begin with another server: the usual one may keep news back."""
+        last, state = self.state.opinion_at, self.state
+        known = manifest.parse_time(last) if last else None
+        is_due = plan.wants_other_server(known, interval=state.interval, now=now)
+        if is_due:
+            state.servers = state.servers[1:] + state.servers[:1]
+        if is_due or known is None or known > now:
+            state.opinion_at = format_time(now)
 
     def _refuse(self, server: str, reason: str, now: datetime) -> None:
         """Note that this server sent what is not to be followed, and ask it last from now on."""
@@ -277,7 +288,9 @@ class Device:
         taken, self.role_problem = roles.take_up(given, authentication=roles.can_authenticate())
         if set(taken) == set(self.identity.roles):
             return
-        self.identity, self.has_other_roles = replace(self.identity, roles=taken), True
+        if self.is_authentication() and "authentication" not in taken:
+            self.home.give_up()  # before the role is gone: killed in between, it is done again
+        self.identity, self.begins_anew = replace(self.identity, roles=taken), True
         self.identity.save(self.home)
         if "content" not in taken:
             for sha256 in self.home.content_items():
@@ -293,108 +306,9 @@ class Device:
             self.state.manifest = envelope
             if self.is_authentication():  # it has a rescue port
                 self.home.write_file(pages.MANIFEST, envelope.encode())
-            self.log(f"Trust manifest of epoch {offered.epoch}: {_summary(offered)}.")
+            self.log(f"Trust manifest of epoch {offered.epoch}: {summary(offered)}.")
 
     def _prefer(self, server: str) -> None:
         """Ask the server that answered first the next time, too."""
         if server in self.state.servers:
             self.state.servers.sort(key=server.__ne__)
-
-    def _arm(self, update: Update, now: datetime) -> bool:
-        self.home.arm(update.operation, self.state.manifest.encode())
-        self.log(f"Armed: switches at {format_time(update.activate_at)}.")
-        return True
-
-    def _activate(self, update: Update, now: datetime) -> bool:
-        if self.home.activate(update.operation):
-            self.log("The new server certificate is in use.")
-            hooks.run(self.home.path, "certificate", self.log)
-        return True
-
-    def _start(self, update: Update, now: datetime) -> bool:
-        attempt = (self.state.order or {})["attempt"]
-        return self._advance(Progress(update.id, attempt, "download", update.new_anchor), now)
-
-    def _download(self, update: Update, now: datetime) -> bool:
-        sources = (self.state.order or {}).get("sources", [])
-        try:
-            replication.fetch(self.home, update.sha256, update.size, sources)
-            replication.check_package(self.home, update, self.manifest.fingerprints())
-        except ContentError as error:
-            return self._advance(self._at("failed"), now, reason=str(error))
-        finally:
-            if self.replica is None:
-                self.home.drop_content(update.sha256)
-        return self._advance(self._at("update"), now)
-
-    def _apply(self, update: Update, now: datetime) -> bool:
-        try:
-            self._set_trust()
-        except Untrusted as error:
-            reason = f"With the new trust no server is reached. {error}"
-            return self._advance(self._at("failed"), now, reason=reason)
-        return self._advance(self._at("pending"), now)
-
-    def _prove(self, update: Update, now: datetime) -> bool:
-        """Try a canary as a server asked; tell at once if it ended otherwise than the last time."""
-        before, wish = self.state.proof, self.state.prove or {}
-        self.state.prove = None
-        anchors = pem.split(trust.current(self.home))
-        ended = proof.attempt(wish, anchors, offset=self.state.offset, at=format_time(now))
-        self.state.proof = ended
-        self.state.proof_is_news = not proof.says_the_same(ended, before)
-        self.state.save(self.home)
-        self.log(ended.get("problem") or f"Proven: {ended['server']} verifies by the new CA alone.")
-        return True
-
-    def _complete(self, update: Update, now: datetime) -> bool:
-        """Complete if a server shows a certificate of the new CA; that it should is not enough."""
-        if not proof.is_shown(update.new_anchor, self.manifest.anchors, self.state.servers):
-            return False
-        return self._advance(self._at("completed"), now)
-
-    def _tidy(self, step: Step, now: datetime) -> bool:
-        if step is Step.CLEAN:
-            self.home.clean(None)
-            self.log("Removed the future certificate of an operation that is over.")
-        elif step is Step.RETIRE:
-            self.home.retire()
-            self.log("The old CA is retired: its link is not sent any more.")
-        elif step is Step.SET_TRUST:
-            self._set_trust()
-        elif step is Step.CLOSE:
-            self._close(now)
-        return step is not Step.WAIT
-
-    def _set_trust(self) -> None:
-        def probe(candidate: bytes) -> client.Answer:
-            return client.probe(self.state.servers, candidate)
-
-        if trust.replace(self.home, self.manifest.anchors, probe):
-            self.log(f"Trusts {_summary(self.manifest)}.")
-            system_trust.follow(self.home.path, self.manifest.anchors, self.log)
-            hooks.run(self.home.path, "trust", self.log)
-
-    def _close(self, now: datetime) -> None:
-        """The update is gone: retired, then the new CA stayed, or cancelled."""
-        progress = self.state.progress
-        if progress is not None and progress.new_anchor in self.manifest.fingerprints():
-            self._advance(self._at("completed"), now)
-        else:
-            self.state.progress = None
-            self.state.save(self.home)
-
-    def _at(self, reached: str) -> Progress:
-        if self.state.progress is None:
-            raise ValueError("no update is in progress")
-        return replace(self.state.progress, state=reached)
-
-    def _advance(self, progress: Progress, now: datetime, *, reason: str = "") -> bool:
-        self.state.advance(progress, reason=reason, at=now)
-        self.state.save(self.home)
-        self.log(f"Update {progress.update}: {progress.state}. {reason}".rstrip())
-        return True
-
-
-def _summary(current: Manifest) -> str:
-    return "CA " + ", ".join(fingerprint[:16] for fingerprint in current.fingerprints())

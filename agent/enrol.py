@@ -41,6 +41,8 @@ class Application:
     dns_name: str
     addresses: list[str] = field(default_factory=list)
     roles: list[str] = field(default_factory=list)
+    finds_dns_name: bool = False  # nobody said the name, or the addresses: the host did
+    finds_addresses: bool = False
 
 
 def enrol(home: Home, application: Application, clock: Callable[[], datetime]) -> Identity:
@@ -50,7 +52,10 @@ def enrol(home: Home, application: Application, clock: Callable[[], datetime]) -
     Raises EnrolmentError, NoAnswer or Refused; then there is no device in the home.
     """
     if home.read_file(IDENTITY) is not None:
-        raise EnrolmentError(f"There is an enrolled device in {home.path} already.")
+        raise EnrolmentError(
+            f"There is an enrolled device in {home.path} already: run it, or name another folder "
+            "with --home."
+        )
     anchor = _told_anchor(application)
     context = client.trusting(anchor)
     answer = client.call(
@@ -175,6 +180,8 @@ def understand(
         dns_name=application.dns_name,
         addresses=application.addresses,
         roles=application.roles,
+        finds_dns_name=application.finds_dns_name,
+        finds_addresses=application.finds_addresses,
     )
     state = State(
         servers=[str(url) for url in body["servers"]] or [application.server],

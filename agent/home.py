@@ -20,11 +20,11 @@ and called again: see `journal`.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+import ssl
+from collections.abc import Callable
 from pathlib import Path
 
-from agent import content, files, held, journal, pairs, pem, remint_repo, shown
+from agent import content, files, held, journal, kept, pairs, pem, remint_repo, shown
 from agent.held import GoAhead, Live, Staged
 from agent.held import HomeError as HomeError
 from agent.journal import Change
@@ -41,7 +41,7 @@ SERVER_FOLDERS = (
 _PARTS = ("server.cer", "server.key", "ca.cert", "link.cer", "operation")
 
 
-class Home(content.Holder):
+class Home(content.Holder, kept.Folder):
     """The home in the folder `path`. `make` it once; then any process may use it at any time."""
 
     def __init__(self, path: Path | str) -> None:
@@ -125,6 +125,12 @@ class Home(content.Holder):
     def prove_pair(self, chain_pem: bytes, key_der: bytes) -> None:
         """Complete a TLS handshake with this certificate and key. Raises HomeError."""
         pairs.shake_hands(chain_pem, key_der, folder=self.path)
+
+    def try_staged(self, operation: str, client: ssl.SSLContext) -> None:
+        """Let what is staged serve one TLS handshake with `client`. Raises HomeError."""
+        with self._settled():
+            chain, key = self._must_be_staged(operation)
+        pairs.serve(chain, key, client, folder=self.path)
 
     def stage(
         self,
@@ -248,6 +254,16 @@ class Home(content.Holder):
             self._empty(change, "previous")
             self._make(change)
 
+    def give_up(self) -> None:
+        """Destroy every key and certificate here: this device is to show none any more."""
+        with self._settled():
+            change = Change()
+            for name in (*_PARTS, "server.pem", "requested.der"):
+                change.set(f"security/{name}", None)
+            for folder in ("remint-repo", "previous"):
+                self._empty(change, folder)
+            self._make(change)
+
     def clean(self, operation: str | None) -> None:
         """Remove from remint-repo what `operation`, or with None any operation, left there."""
         with self._settled():
@@ -302,34 +318,6 @@ class Home(content.Holder):
         with self._settled():
             return [path.read_bytes() for path in self._anchor_files()]
 
-    def write_file(self, relative: str, data: bytes, mode: int = 0o644) -> None:
-        """Let the file `relative` to the home hold `data`; written only if it does not yet."""
-        path = self._inside(relative)
-        with self._settled():
-            if files.read(path) != data:
-                files.make_folder(path.parent)
-                files.write(path, data, mode)
-
-    def write_secret(self, relative: str, data: bytes) -> None:
-        """Replace the file `relative` to the home, readable by this user alone."""
-        self.write_file(relative, data, 0o600)
-
-    def read_file(self, relative: str) -> bytes | None:
-        """Return what the file `relative` to the home holds, None if there is none."""
-        return files.read(self._inside(relative))
-
-    def remove_file(self, relative: str) -> None:
-        """Remove the file `relative` to the home if it is there."""
-        with self._settled():
-            files.remove(self._inside(relative))
-
-    @contextlib.contextmanager
-    def _settled(self) -> Iterator[None]:
-        """Hold the home's lock, after any change that was left half made has been finished."""
-        with files.locked(self.path / "lock"):
-            journal.finish(self.path)
-            yield
-
     def _make(self, change: Change) -> None:
         """Make the change, and let what listeners load follow from the other files."""
         for name, data in shown.files(lambda name: self._after(change, name)).items():
@@ -375,16 +363,3 @@ class Home(content.Holder):
 
     def _anchor_files(self) -> list[Path]:
         return sorted((self.path / "security/trust-store").glob("zone-ca-*.pem"))
-
-    def _inside(self, relative: str) -> Path:
-        path = self.path / relative
-        if ".." in path.parts or path == self.path or not path.is_relative_to(self.path):
-            raise HomeError(f"{relative} is not inside the home.")
-        return path
-
-    def _read(self, name: str) -> bytes | None:
-        return files.read(self.path / name)
-
-    def _text(self, name: str) -> str | None:
-        data = self._read(name)
-        return None if data is None else data.decode()

@@ -1,6 +1,6 @@
 """
 Scripts of the device's own, in `hooks/` of its home: they run after its trust or its certificate
-has changed.
+has changed, and once more when the zone's servers show certificates of the new CA.
 
 A service that keeps the zone's CAs in its memory can so be told to read them again. A script runs
 with the agent's rights, so only files that nobody else can write are run.
@@ -23,7 +23,8 @@ Log = Callable[[str], None]
 
 def run(home: Path, event: str, log: Log) -> None:
     """
-    Run every script for `event` (`trust` or `certificate`), by name, and log how each ended.
+    Run every script for `event` (`trust`, `certificate` or `activation`), by name, and log how
+    each ended.
 
     Each gets ZONE_EVENT, ZONE_HOME and ZONE_TRUST, the file with the CAs that are trusted now. One
     that fails keeps neither the others nor the agent from going on.

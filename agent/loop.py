@@ -69,13 +69,13 @@ class Loop:
         self._failures = 0
 
     def run(self) -> None:
-        """Refresh again and again. Returns after `stop`, or when the device has other roles."""
+        """Refresh again and again. Returns after `stop`, or when the device is to begin anew."""
         if self.device.is_authentication():
             threading.Thread(target=self._switch_in_time, daemon=True).start()
         Waiting(self.device, self.bell.ring, self._stopped).start()
         while not self._stopped.is_set():
             pause = self.turn()
-            if self.device.has_other_roles:
+            if self.device.begins_anew:
                 self._stopped.set()  # its threads end, too
                 return
             self.bell.sleep(max(pause, SHORTEST))

@@ -18,8 +18,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from agent import client, enrol, identity, pem, trust
+from agent.applying import Log
 from agent.client import NoAnswer, Untrusted
-from agent.device import Device, Log
+from agent.device import Device
 from agent.enrol import Application, EnrolmentError, WrongFingerprint
 from agent.home import Home
 from agent.manifest import ManifestError, Update
@@ -56,7 +57,10 @@ def enrol_by(home: Home, link: Link, clock: Callable[[], datetime]) -> Identity:
     be tried again then.
     """
     if home.read_file(IDENTITY) is not None:
-        raise EnrolmentError(f"There is an enrolled device in {home.path} already.")
+        raise EnrolmentError(
+            f"There is an enrolled device in {home.path} already: run it, or name another folder "
+            "with --home."
+        )
     anchors = _told_anchors(link)
     context = client.trusting(pem.join(anchors))
     home.make(folders=())

@@ -1,4 +1,9 @@
-"""The agent as one file that Python runs (a zipapp). The same sources give the same bytes."""
+"""
+The agent as one file that Python runs (a zipapp). The same sources give the same bytes.
+
+Of `pki` it holds what the role authentication needs. Nothing else imports that, so that the file
+runs without the cryptography package.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +15,9 @@ from pathlib import Path
 from agent import files
 
 NAME = "agent.pyz"
-# They need packages that are not in the file.
-LEFT_OUT = {"identity.py", "mobile.py", "satellite.py"}
+# They are for simulated mobile devices alone.
+LEFT_OUT = {"identity.py", "mobile.py"}
+OF_PKI = ("__init__", "chains", "csr", "describe", "imports", "issue", "keys", "names", "stand_ins")
 SHEBANG = b"#!/usr/bin/env python3\n"
 START = b"from agent.__main__ import main\n\nraise SystemExit(main())\n"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest time a zip knows
@@ -28,9 +34,12 @@ def contents(*, start: bytes = START, extra: Mapping[str, bytes] | None = None) 
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         _add(archive, "__main__.py", start)
-        for source in sorted(Path(__file__).parent.glob("*.py")):
+        agent = Path(__file__).parent
+        for source in sorted(agent.glob("*.py")):
             if source.name not in LEFT_OUT:
                 _add(archive, f"agent/{source.name}", source.read_bytes())
+        for name in OF_PKI:
+            _add(archive, f"pki/{name}.py", (agent.parent / "pki" / f"{name}.py").read_bytes())
         for name, data in sorted((extra or {}).items()):
             _add(archive, name, data)
     return SHEBANG + buffer.getvalue()

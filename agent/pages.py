@@ -63,8 +63,11 @@ def content_site(home: Home) -> Site:
     def answer(path: str) -> Page:
         if not path.startswith("/content/"):
             return _missing()
+        sha256 = path[len("/content/") :]
         try:
-            return _file(home.open_content(path[len("/content/") :]), "")
+            if not home.check_content(sha256):
+                return text(404, "This server does not have this content.")
+            return _file(home.open_content(sha256), "")
         except (OSError, ContentError):
             return text(404, "This server does not have this content.")
 

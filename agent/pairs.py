@@ -44,11 +44,20 @@ def shake_hands(chain_pem: bytes, key_der: bytes, *, folder: Path) -> None:
     Raises PairError if they cannot. `folder` as in `check`.
     """
     chain = check(chain_pem, key_der, folder=folder)
-    wire, answers = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname, client.verify_mode = False, ssl.CERT_NONE  # its trust is judged apart
+    serve(chain, pem.key(key_der), client, folder=folder)
+
+
+def serve(chain: bytes, key: bytes, client: ssl.SSLContext, *, folder: Path) -> None:
+    """
+    Let `chain` and `key`, both PEM, serve one TLS handshake with `client`, in memory.
+
+    Raises PairError if they cannot, or if the client does not accept them.
+    """
+    wire, answers = ssl.MemoryBIO(), ssl.MemoryBIO()
     one = client.wrap_bio(answers, wire, server_side=False)
-    other = _load(chain + pem.key(key_der), folder).wrap_bio(wire, answers, server_side=True)
+    other = _load(chain + key, folder).wrap_bio(wire, answers, server_side=True)
     try:
         for side in (one, other, one, other):
             with contextlib.suppress(ssl.SSLWantReadError):

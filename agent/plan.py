@@ -13,6 +13,7 @@ SHORT_INTERVAL = 60.0  # a zone that refreshes at least this often is watched by
 ACTIVATION_SPREAD = 300.0  # seconds over which a large zone's devices come after activation
 SHORT_SPREAD = 5.0
 FIRST_RETRY = 1.0
+OTHER_SERVER = 3600.0  # seconds
 MAX_RETRY_AFTER = 86400.0
 
 
@@ -88,7 +89,7 @@ def _trust_step(situation: Situation, *, now: datetime) -> Step:
     if _is_new(situation, update):
         return Step.START
     if progress is None or progress.update != update.id:
-        return Step.WAIT
+        return _step_of_another_update(situation, update)
     if situation.to_prove is not None and situation.to_prove in situation.trusted:
         return Step.PROVE
     if progress.state == "pending" and not (update.activated or now >= update.activate_at):
@@ -98,6 +99,21 @@ def _trust_step(situation: Situation, *, now: datetime) -> Step:
         return Step.SET_TRUST  # the old CA is retired
     following = {"download": Step.DOWNLOAD, "update": Step.APPLY, "pending": Step.COMPLETE}
     return following.get(progress.state, Step.WAIT)
+
+
+def _step_of_another_update(situation: Situation, update: Update) -> Step:
+    """
+    The manifest's update is not the one this device was busy with, or it is not its turn.
+
+    Before the activation that means to wait. After it the manifest says whom the zone trusts: what
+    a cancelled operation has brought since is taken away again.
+    """
+    if not update.activated:
+        return Step.WAIT
+    if situation.trusted != situation.wanted:
+        return Step.SET_TRUST
+    progress = situation.progress
+    return Step.CLOSE if progress and progress.state != "completed" else Step.WAIT
 
 
 def _is_new(situation: Situation, update: Update) -> bool:
@@ -130,6 +146,18 @@ def until_refresh(
     spread = SHORT_SPREAD if interval <= SHORT_INTERVAL else ACTIVATION_SPREAD
     switch = activate_at - now + timedelta(seconds=random * min(interval, spread))
     return min(regular, switch.total_seconds())
+
+
+def wants_other_server(last: datetime | None, *, interval: float, now: datetime) -> bool:
+    """
+    Return whether another server than the usual one is to be asked first this time.
+
+    A server that says nothing new, though there is something, looks like one that has nothing to
+    say. So no device asks one alone for longer than `interval`, or an hour if that is longer.
+    """
+    if last is None or last > now:  # never, or by a clock that was set back
+        return False
+    return (now - last).total_seconds() >= max(interval * 0.9, OTHER_SERVER)
 
 
 def until_retry(

@@ -7,10 +7,11 @@ import threading
 import zipfile
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from agent import client, content, pem
 from agent.client import NoAnswer
-from agent.content import ContentError
+from agent.content import NO_CONTENT, ContentError
 from agent.home import Home
 from agent.manifest import Update
 from agent.throttle import Throttled
@@ -33,14 +34,14 @@ def fetch(
     if home.has_content(sha256):
         return
     if not 0 <= size <= MAX_SIZE:
-        raise ContentError(f"No content: {size} bytes is not a size that can be fetched.")
+        raise ContentError(f"{NO_CONTENT} {size} bytes is not a size that can be fetched.")
     reasons = []
     for source in sources:
         reason = _fetch_from(home, sha256, size, source, rate)
         if reason is None:
             return
         reasons.append(reason)
-    raise ContentError(f"No content: {', '.join(reasons) or 'no server has it yet'}.")
+    raise ContentError(f"{NO_CONTENT} {', '.join(reasons) or 'no server has it yet'}.")
 
 
 def check_package(home: Home, update: Update, wanted: Sequence[str]) -> None:
@@ -65,7 +66,8 @@ def _fetch_from(home: Home, sha256: str, size: int, source: str, rate: int | Non
     except NoAnswer as error:
         return str(error)
     except ContentError as error:
-        return f"{source} sent something else ({str(error).rstrip('.')})"
+        host = urlsplit(source).hostname
+        return f"{host} sent something else ({str(error).rstrip('.')})"
     return None
 
 
@@ -115,7 +117,7 @@ class Replica:
         return self._thread is not None and self._thread.is_alive()
 
     def _missing(self) -> list[str]:
-        return [sha256 for sha256 in self._items if not self.home.has_content(sha256)]
+        return [sha256 for sha256 in self._items if not self.home.check_content(sha256)]
 
     def _fetch_missing(self) -> None:
         with self._lock:

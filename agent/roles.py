@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
-try:
-    from agent import satellite as satellite
-except ImportError:  # not in the zipapp, and it needs a package that plain devices do not have
-    satellite = None  # type: ignore[assignment]
+if sys.version_info >= (3, 11):  # noqa: UP036 - the file runs on older ones, too
+    try:
+        from agent import satellite as satellite
+    except ImportError:  # it needs a package that plain devices do not have
+        satellite = None  # type: ignore[assignment]
+else:  # what it imports does not run there
+    satellite = None
 
 ROLES = ("content", "authentication")
-NEEDS_CRYPTOGRAPHY = "The role authentication needs the cryptography package of Python."
+NEEDS_CRYPTOGRAPHY = (
+    "The role authentication needs Python 3.11 or later with a recent cryptography package: "
+    "python3 -m pip install --upgrade cryptography. Then start the agent again."
+)
+TRIES_AGAIN = "The agent tries again by itself."
 
 
 def can_authenticate() -> bool:

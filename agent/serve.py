@@ -83,7 +83,24 @@ class Listener:
     async def start(self) -> None:
         """Listen. Raises OSError if an address or port cannot be had."""
         for port in self.ports:
-            self._servers.append(await self._listen(port))
+            await self.listen(port)
+
+    async def listen(self, port: Port) -> None:
+        """Listen on this port, too, until `stop`. Raises OSError if it cannot be had."""
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await self._connection(port.site, reader, writer)
+
+        server = await asyncio.start_server(
+            answer,
+            self.address,
+            port.number,
+            limit=MAX_HEAD,
+            backlog=256,
+            ssl=port.tls.context if port.tls else None,
+            ssl_handshake_timeout=HANDSHAKE if port.tls else None,
+        )
+        self._servers.append(server)
 
     async def stop(self) -> None:
         """Listen no more and end all connections."""
@@ -93,20 +110,6 @@ class Listener:
             for task in list(self._open):
                 task.cancel()
             await asyncio.wait(self._open, timeout=0.05)
-
-    async def _listen(self, port: Port) -> asyncio.AbstractServer:
-        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._connection(port.site, reader, writer)
-
-        return await asyncio.start_server(
-            answer,
-            self.address,
-            port.number,
-            limit=MAX_HEAD,
-            backlog=256,
-            ssl=port.tls.context if port.tls else None,
-            ssl_handshake_timeout=HANDSHAKE if port.tls else None,
-        )
 
     async def _connection(
         self, site: Site, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -33,6 +33,10 @@ class Identity:
     dns_name: str
     addresses: list[str]
     roles: list[str]
+    # Whether the host said these when it enrolled: then they follow it (whereabouts.found).
+    # None: an older agent enrolled it, and did not note it.
+    finds_dns_name: bool | None = None
+    finds_addresses: bool | None = None
 
     def key(self) -> bytes:
         """Return the zone update key that was pinned at enrolment."""
@@ -66,6 +70,8 @@ class State:
     """Everything that must survive a restart. Written whole, atomically."""
 
     servers: list[str]
+    # When a server other than the one that is preferred was last tried first; None: not yet.
+    opinion_at: str | None = None
     former: list[str] = field(default_factory=list)  # servers no longer named: asked last
     epoch: int = 0
     manifest: str = ""

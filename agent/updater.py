@@ -12,20 +12,24 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import os
 import pkgutil
 import sys
+import threading
 import time
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from agent import client, loop, manifest, pem, running, trust
 from agent.client import NoAnswer, Refused
 from agent.enrol import EnrolmentError, normal_fingerprint
+from agent.faults import fault_point
 from agent.home import Home, HomeError
 from agent.manifest import ManifestError, parse_time
+from agent.pages import MANIFEST
 from agent.running import AlreadyRunning
 from agent.state import IDENTITY, Identity, NotEnrolled, State
 
@@ -85,6 +89,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ca-sha256", metavar="FINGERPRINT", help="of the new CA, by another way")
     parser.add_argument("--set-clock", action="store_true", help="set a clock that is wrong")
     parser.add_argument("--check", action="store_true", help="say what would be done, and end")
+    parser.add_argument(
+        "--for-worker",
+        action="store_true",
+        help="ask no server of the zone, and end when standard input does",
+    )
 
 
 def read_file(path: str) -> bytes:
@@ -107,6 +116,8 @@ def run(envelope: bytes, options: argparse.Namespace, *, say: Say) -> int:
 
     Raises NotProven, NotEnrolled, HomeError or OSError; then nothing has changed.
     """
+    if options.for_worker:
+        threading.Thread(target=_end_with_input, daemon=True).start()
     home = Home(options.home)
     package = proven(envelope, home, fingerprint=options.ca_sha256)
     say(f"Made by the zone {package.zone_name} at {manifest.format_time(package.made_at)}.")
@@ -116,11 +127,21 @@ def run(envelope: bytes, options: argparse.Namespace, *, say: Say) -> int:
     is_device = home.read_file(IDENTITY) is not None
     follow = _follow_as_device if is_device else _follow_as_server
     anchors = follow(home, package, say)
-    _switch_if_due(home, package, say)
+    fault_point("updater-followed")
+    is_good = _switch_if_due(home, package, say)
+    if options.for_worker or not is_good:
+        return 0 if is_good else 1
     is_right = _look_at_clock(package, anchors, set_it=options.set_clock, say=say)
     if is_device and is_right:
         _refresh(home, say)
     return 0
+
+
+def _end_with_input() -> None:
+    """Leave nothing undone to a worker that was killed: its successor must not meet this one."""
+    while os.read(0, 1):
+        pass
+    os._exit(1)
 
 
 def proven(envelope: bytes, home: Home, *, fingerprint: str | None) -> Package:
@@ -137,13 +158,20 @@ def proven(envelope: bytes, home: Home, *, fingerprint: str | None) -> Package:
     try:
         package = _package(manifest.opened(envelope, key, prefix=PREFIX))
     except ManifestError as error:
-        raise NotProven(
-            "This tool was not made by the zone that this device belongs to. Download it again, "
-            "or give the fingerprint of the new CA with --ca-sha256."
-        ) from error
+        raise NotProven(_NOT_OURS if zone is not None else _NOT_OURS_ON_A_SERVER) from error
     if zone is not None and package.zone != zone:
         raise NotProven("This tool was made by another zone.")
     return package
+
+
+_NOT_OURS = (
+    "This tool was not made by the zone that this device belongs to. Download it again, or give "
+    "the fingerprint of the new CA with --ca-sha256."
+)
+_NOT_OURS_ON_A_SERVER = (
+    "This tool was not made by the zone whose key this server has pinned. If it is this zone's, "
+    f"copy {SERVER_KEY} from another Primary Server."
+)
 
 
 def _pinned(home: Home) -> tuple[bytes, str | None]:
@@ -171,7 +199,8 @@ def _follow_as_device(home: Home, package: Package, say: Say) -> bytes:
     anchors = _wanted(home, package, say)
     before = _readable(trust.current(home))
     if set(before) >= {pem.fingerprint(anchor) for anchor in anchors}:
-        say("Nothing to do: this device trusts the zone's CAs already.")
+        if package.new_anchor in map(pem.fingerprint, anchors):
+            say(_since_when(home, package, trust.FILE, told=_told(home), word="at the latest"))
         return pem.join(anchors)
     home.write_file(trust.FILE, pem.join(anchors))
     for anchor in anchors:
@@ -183,9 +212,8 @@ def _follow_as_device(home: Home, package: Package, say: Say) -> bytes:
 
 def _wanted(home: Home, package: Package, say: Say) -> tuple[bytes, ...]:
     """Return the CAs to trust: the package's, or what the device has been told of more recently."""
-    try:
-        known = State.load(home).read_manifest(Identity.load(home).key())
-    except (NotEnrolled, ManifestError, *_DAMAGED):
+    known = _told(home)
+    if known is None:
         return package.anchors
     if known.epoch > package.epoch:
         if package.new_anchor not in known.fingerprints():
@@ -197,6 +225,34 @@ def _wanted(home: Home, package: Package, say: Say) -> tuple[bytes, ...]:
     if package.is_whole:
         return package.anchors
     return (*(one for one in known.anchors if one not in package.anchors), *package.anchors)
+
+
+def _told(home: Home) -> manifest.Manifest | None:
+    """Return what the zone has told this device last, None if that cannot be read."""
+    try:
+        return State.load(home).read_manifest(Identity.load(home).key())
+    except (NotEnrolled, ManifestError, *_DAMAGED):
+        return None
+
+
+def _told_to_server(home: Home) -> manifest.Manifest | None:
+    try:
+        return manifest.read(home.read_file(MANIFEST) or b"", _pinned(home)[0])
+    except ManifestError:
+        return None
+
+
+def _since_when(
+    home: Home, package: Package, file: str, *, told: manifest.Manifest | None, word: str
+) -> str:
+    """Say that the new CA is trusted already: since when, by the file's time, and through what."""
+    if told is None or package.new_anchor not in told.fingerprints():
+        through = "an earlier run of this tool"
+    else:
+        through = "the trust manifest"
+    at = datetime.fromtimestamp((home.path / file).stat().st_mtime, timezone.utc)
+    since = f"since {manifest.format_time(at)}{word and f' {word}'}"
+    return f"The new CA was trusted already, through {through}, {since}. Nothing had to be added."
 
 
 def _readable(current: bytes) -> list[str]:
@@ -215,24 +271,46 @@ def _follow_as_server(home: Home, package: Package, say: Say) -> bytes:
         home.set_anchors([*before, *new])
         say("Added the new CA to the trust store of this server.")
     else:
-        say("Nothing to do: this server trusts the zone's CAs already.")
+        file = f"security/trust-store/zone-ca-{package.new_anchor[:16]}.pem"
+        say(_since_when(home, package, file, told=_told_to_server(home), word=""))
     return pem.join([*before, *new])
 
 
-def _switch_if_due(home: Home, package: Package, say: Say) -> None:
-    """On a server: put the staged certificate to use if its time has come, otherwise say so."""
+def _switch_if_due(home: Home, package: Package, say: Say) -> bool:
+    """On a server: use the staged certificate if its time has come; False if it will not do."""
     live, staged = home.live(), home.staged()
     if live is None:
-        return  # a device that shows no certificate
+        return True  # a device that shows no certificate
     if live.operation == package.operation:
         say("Its server certificate is the new one already.")
     elif staged is None or staged.operation != package.operation:
         say("It has no new server certificate yet; it fetches that from the zone.")
+    elif problem := _why_not_accepted(home, package):
+        say(f"Its new server certificate is in place and will not do. {problem}")
+        return False
     elif not (package.activated or _is_due(home)):
         say("Its new server certificate is in place and waits for the activation.")
+        say("A TLS handshake with it succeeded, trusting the new CA alone.")
     else:
         home.activate(package.operation)
         say("Its new server certificate is in use now.")
+    return True
+
+
+def _why_not_accepted(home: Home, package: Package) -> str:
+    """
+    Return why whoever trusts the new CA alone would refuse what is staged, nothing if nobody would.
+
+    Dates do not count: a certificate may begin with the activation.
+    """
+    anchors = [one for one in package.anchors if pem.fingerprint(one) == package.new_anchor]
+    context = client.trusting_at_any_time(pem.join(anchors))
+    context.check_hostname = False
+    try:
+        home.try_staged(package.operation, context)
+    except HomeError as error:
+        return str(error)
+    return ""
 
 
 def _is_due(home: Home) -> bool:

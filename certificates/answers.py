@@ -4,26 +4,31 @@ from datetime import timedelta
 
 from django.urls import reverse
 
+from certificates.attention import EXPIRY_WARNING, NeedsAttention
 from certificates.devices_at_risk import AtRisk
-from certificates.models import Operation
-from certificates.models.operation import CsrMode, State
+from certificates.models import CertificateAuthority, Operation, Rehearsal
+from certificates.models.operation import State
 from certificates.outdated import outdated_servers
 from certificates.server_rows import ServerRow
 from certificates.standing import Standing
-from certificates.todo import Missing, missing
+from certificates.todo import missing
 from certificates.wording import day_text, listed, short_text, state_word
-from devices.models import Device
+from devices.listing import silent_url
+from devices.standing import MEANING
 from zcc.ground.situation import Answer, Answers
 from zcc.templatetags.numbers import count
-from zcc.templatetags.times import planned_text, span, until_text
-
-# From 90 days on the console warns that a CA ends (spec.md, section 10).
-EXPIRY_WARNING = timedelta(days=90)
+from zcc.templatetags.times import coarse, planned_text, span, until_text
 
 
-def answers(standing: Standing, servers: list[ServerRow], at_risk: AtRisk) -> Answers:
+def answers(
+    standing: Standing, servers: list[ServerRow], at_risk: AtRisk, needs: NeedsAttention
+) -> Answers:
     """Return whether the zone is all right, what is happening, and what must be done next."""
-    return Answers(_all_right(standing, servers), _happening(standing), _next(standing, at_risk))
+    return Answers(
+        needs.but_silent(_all_right(standing, servers)),
+        _happening(standing),
+        _next(standing, at_risk) or needs.first() or _in_peace(standing),
+    )
 
 
 def _all_right(standing: Standing, servers: list[ServerRow]) -> Answer:
@@ -50,12 +55,18 @@ def _all_right(standing: Standing, servers: list[ServerRow]) -> Answer:
         )
     if standing.operation is not None and standing.operation.activated_at is not None:
         return _after_activation(standing)
-    if standing.cut_off.number:
-        return _some_cut_off(standing)
+    if away := _some_are_away(standing):
+        return away
     if standing.open_operation is not None:
         more = "Nothing live has changed yet."
         return Answer("ok", "All right. All certificates are in force.", more)
-    return Answer("ok", "All right. All certificates are in force.", _contact(standing))
+    return _at_rest(standing)
+
+
+def _some_are_away(standing: Standing) -> Answer | None:
+    if standing.cut_off.number:
+        return _some_cut_off(standing)
+    return _mobiles_left(standing) if standing.mobiles_to_enrol.all else None
 
 
 def _some_cut_off(standing: Standing) -> Answer:
@@ -66,6 +77,14 @@ def _some_cut_off(standing: Standing) -> Answer:
     return Answer("warn", f"{count(number, 'device')} {verb} cut off.", more)
 
 
+def _mobiles_left(standing: Standing) -> Answer:
+    """The certificates are in force, and some mobiles have none with which to call."""
+    number, links = standing.mobiles_to_enrol.all, standing.mobiles_to_enrol.with_link
+    themselves = "itself" if number == 1 else "themselves"
+    more = f"{links:,} of {number:,} {'has' if links == 1 else 'have'} a re-enrolment link."
+    return Answer("warn", f"{count(number, 'mobile')} cannot come back by {themselves}.", more)
+
+
 def _first(names: list[str], number: int) -> str:
     rest = number - len(names)
     return f"{', '.join(names)} and {rest:,} more" if rest else listed(names)
@@ -74,8 +93,8 @@ def _first(names: list[str], number: int) -> str:
 def _after_activation(standing: Standing) -> Answer:
     if standing.operation and standing.operation.state == State.ROLLING_BACK:
         return _going_back(standing)
-    if standing.cut_off.number:
-        return _some_cut_off(standing)
+    if away := _some_are_away(standing):
+        return away
     left = [device.name for device in standing.unswitched]
     shown = len(standing.progress) - len(left)
     more = f"{shown} of {count(len(standing.progress), 'server')} show their new certificates."
@@ -95,10 +114,13 @@ def _going_back(standing: Standing) -> Answer:
     return Answer("ok", "All right. The old CA is in force again.", more)
 
 
-def _contact(standing: Standing) -> str:
-    heard = Device.objects.filter(zone=standing.zone).active()
-    heard = heard.filter(last_contact_at__gt=standing.now - timedelta(days=1))
-    return f"{heard.count():,} of {count(standing.devices, 'device')} in contact within 24 h."
+def _at_rest(standing: Standing) -> Answer:
+    say, silent = "All right. All certificates are in force.", standing.silent
+    if not silent:
+        return Answer("ok", say, f"None of {count(standing.devices, 'device')} is silent.")
+    verb = "is" if silent == 1 else "are"
+    more = f"{silent:,} of {count(standing.devices, 'device')} {verb} silent: {MEANING}."
+    return Answer("ok", say, more, more_url=silent_url())
 
 
 def _happening(standing: Standing) -> Answer:
@@ -147,7 +169,7 @@ def _getting_ready(standing: Standing, operation: Operation) -> Answer:
             more = "Then the update is assigned to all devices by itself."
             return Answer("run", f"{name}: content is being replicated, {done}.", more)
         case State.ASSIGNED:
-            ready = standing.counts.ready_percent
+            ready = standing.ready_percent
             more = f"Activation {planned}{_coming(operation, standing)}. {_who_is_lost(standing)}"
             return Answer("run", f"{name}: {ready} % of devices are ready.", more)
     back = "there is no way back" if operation.is_strict else "afterwards you can roll back"
@@ -170,10 +192,22 @@ def _switching(standing: Standing, operation: Operation) -> Answer:
         return Answer("run", f"{name} is activating: {done} servers switched.")
     if operation.is_immediate:
         return _coming_back(standing)
-    since = _coarse(span(standing.now - operation.activated_at))
+    since = coarse(span(standing.now - operation.activated_at))
     left, counted = standing.counts.counted - standing.counts.successful, standing.counts.counted
-    more = f"{left:,} of {count(counted, 'device')} have not completed the update."
-    return Answer("ok", f"Overlap, for {since}: both CAs are trusted.", more if left else "")
+    have = "has" if left == 1 else "have"
+    more = (
+        f"{left:,} of {count(counted, 'device')} {have} not completed the update." if left else ""
+    )
+    more = " ".join(filter(None, [_canceled_since(standing, operation), more]))
+    return Answer("ok", f"Overlap, for {since}: both CAs are trusted.", more)
+
+
+def _canceled_since(standing: Standing, operation: Operation) -> str:
+    """Say that a cancel went well where the operation before it is what the pane shows again."""
+    last = standing.last_operation
+    if last is None or last.state != State.CANCELLED or last.pk < operation.pk:
+        return ""
+    return f"The {last.get_kind_display()} begun after it is canceled: what it left is removed."
 
 
 def _coming_back(standing: Standing) -> Answer:
@@ -187,12 +221,6 @@ def _coming_back(standing: Standing) -> Answer:
 _RESCUE = "Those that run come in by the rescue port at their next refresh."
 
 
-def _coarse(words: str) -> str:
-    """Keep the larger unit: a sentence that changes every second cannot be read."""
-    parts = words.split(" ")
-    return " ".join(parts[:2]) if parts[1:2] != ["s"] else "less than a minute"
-
-
 def _coming(operation: Operation, standing: Standing) -> str:
     """Say how far away it is, unless that changes with every second."""
     if operation.activate_at - standing.now < timedelta(hours=1):
@@ -201,6 +229,11 @@ def _coming(operation: Operation, standing: Standing) -> str:
 
 
 def _nothing_happens(standing: Standing) -> Answer:
+    rehearsal = Rehearsal.objects.filter(zone=standing.zone).open().first()
+    if rehearsal is not None:
+        more = "Test devices go through a change of the CA. Nothing live changes."
+        url = reverse("certificates:rehearsal", args=[rehearsal.pk])
+        return Answer("run", "A rehearsal is running.", more, url)
     last = standing.last_operation
     if last is None:
         return Answer("mute", "Nothing is in progress.", "No operation has run in this zone yet.")
@@ -211,7 +244,8 @@ def _nothing_happens(standing: Standing) -> Answer:
     )
 
 
-def _next(standing: Standing, at_risk: AtRisk) -> Answer:
+def _next(standing: Standing, at_risk: AtRisk) -> Answer | None:
+    """Return what the certificates need somebody to do, None if nothing."""
     if standing.notice is not None:
         more = "Read the message above, clear it, and cancel again."
         if standing.notice.state == State.FAILED:
@@ -222,20 +256,16 @@ def _next(standing: Standing, at_risk: AtRisk) -> Answer:
     return _next_in(standing.operation, standing, at_risk)
 
 
-def _next_in(operation: Operation, standing: Standing, at_risk: AtRisk) -> Answer:
+def _next_in(operation: Operation, standing: Standing, at_risk: AtRisk) -> Answer | None:
     """What somebody must see to comes first, what only has to be known last."""
     if operation.state == State.CANCEL_FAILED:
         return Answer("warn", "Cancel it again.", "Not every server has confirmed yet.")
-    return (
-        _next_for_servers(operation, standing)
-        or _next_for_devices(operation, standing, at_risk)
-        or _next_in_peace(operation, standing)
-    )
+    return _next_for_servers(operation, standing) or _next_for_devices(operation, standing, at_risk)
 
 
 def _next_for_servers(operation: Operation, standing: Standing) -> Answer | None:
     if lack := missing(standing):
-        return _certificates_missing(lack, standing)
+        return lack.task(standing)
     if outdated := outdated_servers(operation) if operation.is_open else []:
         names = listed([server.name for server in outdated])
         whose = "Its" if len(outdated) == 1 else "Their"
@@ -251,50 +281,46 @@ def _next_for_devices(operation: Operation, standing: Standing, at_risk: AtRisk)
         say = f"Run the Certificate Updater Tool on {count(standing.stranded.number, 'device')}."
         return Answer("warn", say, "Those that run come back without it; wait for their refresh.")
     if operation.state == State.OVERLAP and standing.needs_backup:
-        return _back_up(standing, "Back up the new CA.")
+        what = "update key" if operation.is_to_external else "new CA"
+        return _back_up(standing, f"Back up the {what}.")
     if operation.activated_at is not None and standing.cut_off.number:
         return _bring_back(standing)
+    if operation.activated_at is not None and standing.mobiles_to_enrol.without_link:
+        return _make_links(standing)
     if at_risk.number:
         url = reverse("systemupdates:status_by_device", args=[operation.update_id])
         say = f"Look at {count(at_risk.number, 'device')} at risk."
-        return Answer("warn", say, "Their update failed, or they are silent.", url)
+        return Answer("warn", say, at_risk.why, f"{url}?only=at_risk")
     return None
 
 
-def _next_in_peace(operation: Operation, standing: Standing) -> Answer:
+def _in_peace(standing: Standing) -> Answer:
+    if standing.operation is not None:
+        return _going_on(standing.operation, standing)
+    authority = standing.authority
+    if authority is None or authority.expires_at is None:
+        return Answer("next", "Nothing today.")
+    verb, expires = _verb(authority), day_text(authority.expires_at)
+    remint_from = day_text(authority.expires_at - EXPIRY_WARNING)
+    more = f"{verb} the CA from {remint_from}; it expires on {expires}."
+    return Answer("next", "Nothing today.", more)
+
+
+def _verb(authority: CertificateAuthority) -> str:
+    return "Remint" if authority.is_internal else "Renew"
+
+
+def _going_on(operation: Operation, standing: Standing) -> Answer:
     if operation.state == State.OVERLAP:
         more = "Retire the old CA once no device needs it any more."
         if operation.retires_at is not None:
-            on = day_text(operation.retires_at)
+            on = planned_text(operation.retires_at)
             more = f"The old CA retires by itself on {on} if nobody needs it until then."
         return Answer("next", "Nothing today.", more)
     late = [device.name for device in standing.late_servers]
     verb = "is late; it follows" if len(late) == 1 else "are late; they follow"
     more = f"{listed(late)} {verb} when back." if late else ""
     return Answer("next", "Nothing. It goes on by itself.", more)
-
-
-def _certificates_missing(lack: Missing, standing: Standing) -> Answer:
-    """Say how many certificates are to come by when, and what it means if they come later."""
-    operation, number = lack.operation, count(len(lack.names), "certificate")
-    is_manual = operation.csr_mode == CsrMode.MANUAL
-    url = "" if is_manual else reverse("certificates:import_certificate")
-    what = f"Put {number} in place" if is_manual else f"Import {number}"
-    if operation.activated_at is not None:
-        more = f"{listed(lack.names)} still shows the old one, and switches when it is here."
-        return Answer("warn", f"{what}.", more, url)
-    activation = day_text(operation.activate_at)
-    if operation.is_held or lack.by is None or lack.is_late(standing.now):
-        more = f"Missing: {listed(lack.names)}. Activation {activation}."
-        return Answer("warn", f"{what} now.", more, url)
-    people = count(standing.devices, "device")
-    have, by = "has" if standing.devices == 1 else "have", day_text(lack.by)
-    if by == activation:  # of the same day the hours matter
-        by, activation = (
-            short_text(at, now=standing.now) for at in (lack.by, operation.activate_at)
-        )
-    more = f"Later, {people} {have} too little time before {activation}."
-    return Answer("next", f"{what} by {by}.", more, url)
 
 
 def _next_if_held(operation: Operation, standing: Standing) -> Answer:
@@ -307,28 +333,36 @@ def _next_if_held(operation: Operation, standing: Standing) -> Answer:
     return Answer("warn", "Mend what holds it, postpone it, or cancel it.", more)
 
 
-def _next_at_rest(standing: Standing) -> Answer:
+def _next_at_rest(standing: Standing) -> Answer | None:
     authority = standing.authority
     expires_at = authority.expires_at if authority else None
     if authority is None or expires_at is None:
-        return Answer("next", "Nothing today.")
+        return None
     if standing.ca_server_is_away and authority.server is not None:
-        say = f"Start {authority.server.name}, or restore the CA."
-        return Answer("bad", say, "It has the CA's key: nothing can be issued without it.")
-    verb = "Remint" if authority.is_internal else "Renew"
-    expires = day_text(expires_at)
+        return _start(authority.server.name, is_internal=authority.is_internal)
+    verb, expires = _verb(authority), day_text(expires_at)
     if authority.is_expired(standing.now):
         more = f"It expired on {expires}. The new one is active as soon as the servers have it."
         return Answer("warn", f"{verb} the CA now.", more)
     if standing.cut_off.number:
         return _bring_back(standing)
+    if standing.mobiles_to_enrol.without_link:
+        return _make_links(standing)
     if standing.needs_backup:
-        return _back_up(standing, "Back up the CA.")
+        what = "CA" if authority.is_internal else "update key"
+        return _back_up(standing, f"Back up the {what}.")
     if expires_at <= standing.now + EXPIRY_WARNING:
         return Answer("warn", f"{verb} the CA.", f"It expires on {expires}.")
-    remint_from = day_text(expires_at - EXPIRY_WARNING)
-    more = f"{verb} the CA from {remint_from}; it expires on {expires}."
-    return Answer("next", "Nothing today.", more)
+    return None
+
+
+def _start(server: str, *, is_internal: bool) -> Answer:
+    """The server that has the zone's keys does not run."""
+    if is_internal:
+        more = "It has the CA's key: nothing can be issued without it."
+        return Answer("bad", f"Start {server}, or restore the CA.", more)
+    more = "It signs what devices are told to trust."
+    return Answer("bad", f"Start {server}, or restore its keys from a backup.", more)
 
 
 def _bring_back(standing: Standing) -> Answer:
@@ -339,8 +373,16 @@ def _bring_back(standing: Standing) -> Answer:
     return Answer("warn", say, more, url)
 
 
+def _make_links(standing: Standing) -> Answer:
+    say = f"Make re-enrolment links for {count(standing.mobiles_to_enrol.without_link, 'mobile')}."
+    more = "With one a mobile gets another identity. Without, it stays away."
+    return Answer("warn", say, more, reverse("certificates:mobiles_to_enrol"))
+
+
 def _back_up(standing: Standing, say: str) -> Answer:
     """Backup first: before and after every operation."""
-    where = standing.authority.server if standing.authority else None
-    more = f"Its key exists once, on {where.name if where else ''}. If that disk fails, it is lost."
+    authority = standing.authority
+    where = authority.server.name if authority and authority.server else ""
+    it = "Its key" if authority and authority.is_internal else "It"
+    more = f"{it} exists once, on {where}. If that disk fails, it is lost."
     return Answer("warn", say, more, reverse("certificates:backup_ca"))

@@ -9,7 +9,17 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from certificates import by_hand, guard, issuing, links, retirement, server_steps, trust
+from certificates import (
+    by_hand,
+    guard,
+    issuing,
+    links,
+    lost_homes,
+    retirement,
+    server_steps,
+    taking_part,
+    trust,
+)
 from certificates.actions import server_certificates
 from certificates.models import (
     CertificateAuthority,
@@ -20,6 +30,7 @@ from certificates.models import (
 )
 from certificates.models.authority import State as CAState
 from certificates.models.authority import distinct
+from certificates.models.operation import TAKEN_BACK_STATES
 from certificates.models.operation import State as OperationState
 from certificates.models.server_certificate import State
 from devices.models import Device
@@ -72,21 +83,12 @@ def _stays_out(device: Device) -> bool:
     return row is not None and row.state == device_updates.State.IGNORED
 
 
-def join_operation(device: Device, *, now: datetime) -> None:
-    """A device that enrols while an update is assigned gets its row, a Satellite its steps."""
-    operation = Operation.objects.filter(zone=device.zone_id).live().order_by("pk").last()
-    if operation is None:
-        return
-    updates.add_late_comer(operation.update, device, now=now)
-    if device.is_authentication_satellite:
-        ServerProgress.objects.get_or_create(operation=operation, device=device)
-
-
 # An Authentication Satellite's certificate
 
 
 def record(device: Device, report: Mapping[str, Any], *, now: datetime) -> None:
     """Note the device's proof, whether it needs the old CA, and a Satellite's certificates."""
+    taking_part.refreshed(device, now=now)
     _record_proof(device, report.get("proof"), now=now)
     retirement.note_need(device, now=now)
     if not device.is_authentication_satellite:
@@ -182,7 +184,7 @@ def _record_rolled_back(device: Device, report: Mapping[str, Any], *, now: datet
 def _record_clean(device: Device, *, now: datetime) -> None:
     """A Satellite that reports no future certificate has nothing left of a cancelled operation."""
     cancelled = ServerProgress.objects.filter(
-        device=device, operation__state=OperationState.CANCELLED, cleaned_at=None
+        device=device, operation__state__in=TAKEN_BACK_STATES, cleaned_at=None
     )
     cancelled.update(cleaned_at=now)
 
@@ -210,7 +212,12 @@ def _record_request(
     now: datetime,
 ) -> None:
     """Take a request that proves its key; a bad one is passed over and asked for again."""
-    if text(entry, "slot") == "future" and not _is_asked_for(device, operation, entry):
+    if text(entry, "slot") != "future":
+        operation = None  # named is the one that brought the certificate it shows until then
+        _record_active(device, text(entry, "leaf"), now=now)  # it may ask and have switched
+        if not _is_wanted(device, shown=text(entry, "leaf")):
+            return
+    elif not _is_asked_for(device, operation, entry):
         return
     try:
         csr.check(request)
@@ -218,6 +225,14 @@ def _record_request(
         return
     server_certificates.request(device, csr=request, operation=operation, now=now)
     _progress(device, operation).filter(requested_at=None).update(requested_at=now)
+
+
+def _is_wanted(device: Device, *, shown: str) -> bool:
+    """Whether a certificate outside an operation is to be made: its first one, or another."""
+    rows = ServerCertificate.objects.filter(device=device)
+    has_one = bool(shown) and rows.current().filter(sha256=shown).exists()
+    is_asked = rows.coming().filter(operation=None).exists()
+    return lost_homes.may_have_current(device) and (is_asked or not has_one)
 
 
 def _is_asked_for(device: Device, operation: Operation | None, entry: Mapping[str, Any]) -> bool:
@@ -254,9 +269,11 @@ def _record_state(
         case "active":
             _record_active(device, text(entry, "leaf"), now=now)
         case "clean" if text(entry, "slot") == "current":
-            _forget_lost(device)
+            lost_homes.forget_current(device, now=now)
         case "clean":
             _record_clean(device, now=now)
+            if not text(entry, "operation"):  # its home is not meant for any
+                lost_homes.forget_future(device)
 
 
 def _is_future(device: Device, operation: Operation | None, leaf: str) -> bool:
@@ -270,13 +287,6 @@ def _record_active(device: Device, leaf: str, *, now: datetime) -> None:
     shown = ServerCertificate.objects.filter(device=device, sha256=leaf, state=State.FUTURE).first()
     if shown is not None and server_certificates.take_into_use(shown, now=now):
         _progress(device, shown.operation).filter(activated_at=None).update(activated_at=now)
-
-
-def _forget_lost(device: Device) -> None:
-    """A Satellite without a certificate has lost it with its key, and is to ask for another."""
-    rows = ServerCertificate.objects.filter(device=device)
-    rows.current().move(to=State.PREVIOUS)
-    rows.coming().filter(operation=None, state=State.FUTURE).move(to=State.CANCELLED)
 
 
 def _progress(device: Device, operation: Operation | None) -> "QuerySet[ServerProgress]":
@@ -321,7 +331,8 @@ def _future_slot(device: Device) -> list[dict[str, Any]]:
     if operation is None or operation.state in ended:
         return []
     # One at a time: two requests on their way would replace each other for ever.
-    if not ServerCertificate.objects.filter(device=device).current().exists():
+    shows_one = ServerCertificate.objects.filter(device=device).current().exists()
+    if not shows_one and lost_homes.may_have_current(device):
         return []
     progress = _progress(device, operation).select_related("operation").first()
     if progress is None or progress.activated_at is not None:

@@ -11,19 +11,21 @@ import threading
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import transaction
 
 from agent.faults import fault_point
 from agent.home import Home
-from certificates import keys, sealing_keys, trust
+from certificates import identity_cas, keys, sealing_keys, trust
 from certificates.models import CertificateAuthority, KeyRequest, VerifiedBackup
+from certificates.models.authority import Kind
 from certificates.models.authority import State as CAState
 from devices.models import Device, Zone
 from pki import backup, describe
-from pki.backup import Contents, Generation
-from zcc.ground import clock
+from pki.backup_contents import Contents, Generation, Identity
+from zcc.ground import clock, here
 
 # How long the file can be fetched; its passphrase is gone as soon as it is made.
 FETCH_WITHIN = timedelta(minutes=5)
@@ -63,10 +65,17 @@ def make(request: KeyRequest, *, home: Home) -> None:
 def verify(request: KeyRequest, *, home: Home) -> None:
     """Say what an uploaded backup holds; one of this zone is remembered as verified."""
     found = open_upload(request, home=home)
+    is_ours = found.zone == request.zone.guid and has_our_update_key(found, home=home)
     now = clock.now()
     with transaction.atomic():
-        request.finish(at=now, findings=findings(found))
-        remember(request, by=request.asked_by, at=now)
+        request.finish(at=now, findings={**findings(found), "is_ours": is_ours})
+        if is_ours:
+            remember(request, by=request.asked_by, at=now)
+
+
+def has_our_update_key(found: Contents, *, home: Home) -> bool:
+    """Whether its update key is the one that every device of this zone has pinned."""
+    return found.update_key.public_key().public_bytes_raw() == home.read_file(here.UPDATE_KEY)
 
 
 def open_upload(request: KeyRequest, *, home: Home) -> Contents:
@@ -102,7 +111,8 @@ def contents_of(zone: Zone, *, server: Device, home: Home, now: datetime) -> Con
     """Return everything that goes with the CA role, from this home. Raises KeyUnavailable."""
     ring = keys.ring(home, zone)
     rows = CertificateAuthority.objects.filter(zone=zone, guid__in=ring.authorities)
-    last = trust.published(zone)
+    signers = identity_cas.of_use(zone).filter(guid__in=ring.identities)
+    last, active = trust.published(zone), active_ca(zone)
     return Contents(
         zone=zone.guid,
         zone_name=zone.name,
@@ -121,13 +131,30 @@ def contents_of(zone: Zone, *, server: Device, home: Home, now: datetime) -> Con
             for row in rows.exclude(der=None).order_by("generation")
         ),
         update_key=ring.update_key,
+        not_held=tuple(row.generation for row in trusted_besides(zone, list(ring.authorities))),
+        identities=tuple(
+            Identity(row.guid, row.x509(), ring.identities[row.guid])
+            for row in signers.order_by("pk")
+        ),
+        external=None if active.is_internal else active.x509(),
     )
+
+
+def active_ca(zone: Zone) -> CertificateAuthority:
+    return CertificateAuthority.objects.get(zone=zone, state=CAState.ACTIVE)
+
+
+def trusted_besides(zone: Zone, held: list[UUID]) -> list[CertificateAuthority]:
+    """The internal CAs that are trusted and whose keys are not among these, oldest first."""
+    rows = CertificateAuthority.objects.filter(zone=zone, kind=Kind.INTERNAL).trusted()
+    return list(rows.exclude(guid__in=held).select_related("server"))
 
 
 def _check_complete(found: Contents, zone: Zone) -> None:
     """What was read back must hold the key of the active CA, or it is no backup of it."""
-    active = CertificateAuthority.objects.get(zone=zone, state=CAState.ACTIVE)
-    if active.guid not in {generation.guid for generation in found.generations}:
+    active = active_ca(zone)
+    held = {generation.guid for generation in found.generations}
+    if active.is_internal and active.guid not in held:
         raise CannotDo("The key of the active CA is not on this server. Look at its home.")
 
 
@@ -149,12 +176,19 @@ def findings(found: Contents) -> dict[str, Any]:
             }
             for generation in found.generations
         ],
+        "identities": [str(one.guid) for one in found.identities],
+        "external": found.external and describe.fingerprint(found.external),
     }
 
 
 def held_authorities(request: KeyRequest) -> list[CertificateAuthority]:
-    """Return the CAs of this zone whose keys the backup holds, oldest first."""
+    """
+    Return the CAs of this zone that the backup is one of, oldest first.
+
+    Of an internal CA it holds the key; of an external one, all that the zone has beside it.
+    """
     known = {entry["sha256"] for entry in request.findings.get("generations", [])}
+    known |= {request.findings.get("external") or ""} - {""}
     rows = CertificateAuthority.objects.filter(zone=request.zone, sha256__in=known)
     return list(rows.order_by("generation"))
 

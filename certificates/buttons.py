@@ -1,6 +1,6 @@
 """The buttons of the pane `Zone Certificate Authority`: what each opens, or why it does not."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.urls import reverse
 
@@ -8,10 +8,11 @@ from certificates.actions import key_requests, rehearsals
 from certificates.models import Operation
 from certificates.models.operation import State
 from certificates.standing import Standing
-from certificates.wording import day_text
 from zcc.ground import access
+from zcc.templatetags.times import planned_text
 
-LATER = "Comes with a later version."
+_IN_FORCE_SOON = (State.ARMED, State.ACTIVATING)
+
 NO_BACKUP_RIGHT = (
     "You may look, but not back up or restore the CA. An administrator can give you that right."
 )
@@ -20,12 +21,17 @@ NO_RIGHT = "You may look, but not manage certificates. An administrator can give
 
 @dataclass(frozen=True)
 class Button:
-    """A button: with `why` it is disabled and says so, otherwise it opens the dialog at `url`."""
+    """
+    A button: with `why` it is disabled and says so, otherwise it opens the dialog at `url`.
+
+    Those that are used rarely are in a menu behind the others.
+    """
 
     text: str
     icon: str
     url: str = ""
     why: str = ""
+    is_rare: bool = False
 
     @property
     def id(self) -> str:
@@ -33,7 +39,11 @@ class Button:
 
 
 def ca_buttons(standing: Standing, user: object) -> list[Button]:
-    """Return the buttons of the pane, those of an external CA without what needs its key."""
+    """
+    Return the buttons of the pane.
+
+    An external CA is not reminted here, and what is done to the zone's own keys beside it is rare.
+    """
     authority = standing.authority
     if authority is None:
         return []
@@ -52,9 +62,11 @@ def ca_buttons(standing: Standing, user: object) -> list[Button]:
         "check2-circle",
         reverse("certificates:rehearse"),
         why_not_rehearse(standing, user),
+        is_rare=True,
     )
     if not authority.is_internal:
-        return [*buttons, rehearse]
+        own = [replace(button, is_rare=True) for button in key_buttons(standing, user)]
+        return [*buttons, rehearse, *own]
     remint = Button(
         "Remint CA",
         "arrow-repeat",
@@ -70,7 +82,7 @@ def ca_buttons(standing: Standing, user: object) -> list[Button]:
 
 
 def key_buttons(standing: Standing, user: object) -> list[Button]:
-    """Return the buttons about the keys of an internal CA."""
+    """Return the buttons about the keys that go with the CA role."""
     return [
         Button(
             "Move CA Role",
@@ -83,6 +95,13 @@ def key_buttons(standing: Standing, user: object) -> list[Button]:
             "download",
             reverse("certificates:backup_ca"),
             why_not_back_up(standing, user),
+        ),
+        Button(
+            "Verify backup",
+            "patch-check",
+            reverse("certificates:verify_backup"),
+            "" if access.has(user, "back_up_ca") else NO_BACKUP_RIGHT,
+            is_rare=True,
         ),
         Button(
             "Restore CA",
@@ -151,7 +170,7 @@ def why_busy(operation: Operation) -> str:
         return f"{name} is being canceled. Wait until every server has confirmed."
     if operation.is_held:
         return f"{name} is held. Mend what holds it, or cancel it first."
-    if operation.state in (State.ARMED, State.ACTIVATING):
+    if operation.state in _IN_FORCE_SOON:
         return f"{name} is being activated. Wait until the new CA is in force."
-    on = day_text(operation.activate_at)
+    on = planned_text(operation.activate_at)
     return f"{name} is in progress. Cancel it, or wait until it is activated on {on}."

@@ -27,7 +27,10 @@ def take(
     except ValueError:
         server_certificates.forget_by_hand(progress)
         raise
-    server_certificates.take_by_hand(progress, leaf, between, authority=authority, now=now)
+    caution = judging.Caution(progress.operation, authority).of([leaf, *between])
+    server_certificates.take_by_hand(
+        progress, leaf, between, authority=authority, caution=caution, now=now
+    )
 
 
 def record(progress: ServerProgress, *, chain_pem: str, problem: str, now: datetime) -> None:

@@ -95,11 +95,11 @@ class CAChange:
             return [Note("ok", "The root is the one that is trusted already.", _SAME_ROOT)]
         if self.root is not None and trusted_root.is_renewal_of(self.root.root, self.ca.x509()):
             return [Note("ok", "It is the same CA with a new certificate.", _SAME_KEY)]
-        said = [note for note in [self._moves()] if note is not None]
+        said = [note] if (note := self._moves()) is not None else []
         if self.why_no_link is not None:
             return [*said, Note("warn", "No link is possible.", f"{self.why_no_link} {_RESCUE}")]
         if self.root is not None:
-            said.append(Note("ok", "The active CA will vouch for the new one.", self._vouches()))
+            said.append(self._vouching(self.root))
         return said
 
     def _moves(self) -> Note | None:
@@ -110,16 +110,18 @@ class CAChange:
         text = f"{new.name} makes the new key; {old.name} signs until then."
         return Note("ok", f"{role} moves from {old.name} to {new.name} at the activation.", text)
 
-    def _vouches(self) -> str:
-        """For which names, and how long."""
-        assert self.root is not None
-        oldest = links.oldest_signer(self.ca.zone)
-        ends = [self.root.root.not_valid_after_utc]
-        ends += [oldest.expires_at] if oldest is not None and oldest.expires_at else []
+    def _vouching(self, root: TrustedRoot) -> Note:
+        """Who signs the link, for which names, and how long."""
+        oldest = links.oldest_signer(self.ca.zone) or self.ca
+        is_active = oldest == self.ca
+        ends = [root.root.not_valid_after_utc, *([oldest.expires_at] if oldest.expires_at else [])]
+        until = f"until you retire {'the old' if is_active else 'that'} CA"
         permitted = listed(links.permitted(self.ca.zone), most=SHOWN_NAMES)
-        return (
-            f"Servers send this link until you retire the old CA, at most to {day_text(min(ends))}."
-            f" It holds for these names alone: {permitted}. A late device still connects by it."
+        return Note(
+            "ok",
+            f"{'The active CA' if is_active else oldest.named + ','} will vouch for the new one.",
+            f"Servers send this link {until}, at most to {day_text(min(ends))}. It holds for these "
+            f"names alone: {permitted}. A late device still connects by it.",
         )
 
     def policy_help(self) -> str:

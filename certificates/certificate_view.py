@@ -6,9 +6,10 @@ from datetime import datetime
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
-from certificates.generations import KeyState, key_state
+from certificates.generations import KeyState, identity_key_state, key_state
 from certificates.models import (
     CertificateAuthority,
+    IdentityCA,
     LinkCertificate,
     MobileIdentity,
     ServerCertificate,
@@ -69,7 +70,7 @@ class Shown:
 
     @property
     def is_root(self) -> bool:
-        return self.kind == "ca" and self.row.subject == self.row.issuer
+        return self.kind in ("ca", "identity_ca") and self.row.subject == self.row.issuer
 
     @property
     def file_name(self) -> str:
@@ -81,7 +82,13 @@ class Shown:
 
 def shown(kind: str, pk: int, *, now: datetime) -> Shown:
     """Return the certificate that an address names, or raise Http404."""
-    makers = {"ca": _authority, "server": _server, "link": _link, "identity": _identity}
+    makers = {
+        "ca": _authority,
+        "server": _server,
+        "link": _link,
+        "identity": _identity,
+        "identity_ca": _identity_ca,
+    }
     return makers[kind](pk, now)
 
 
@@ -93,7 +100,7 @@ def _authority(pk: int, now: datetime) -> Shown:
         if ca.is_expired(now) and ca.state == CAState.ACTIVE
         else _CA_WORDS[CAState(ca.state)]
     )
-    where = f"internal, on {ca.server.name}" if ca.server else "external"
+    where = f"internal, on {ca.server.name}" if ca.is_internal and ca.server else "external"
     lead = f"{_CA_LEADS.get(CAState(ca.state), 'Zone Certificate Authority')}, {where}"
     key = key_state(ca, now=now)
     return Shown(kind="ca", row=ca, lead=lead, word=word, now=now, chain=[], key=key)
@@ -143,15 +150,33 @@ def _link(pk: int, now: datetime) -> Shown:
 
 
 def _identity(pk: int, now: datetime) -> Shown:
-    rows = MobileIdentity.objects.select_related("device", "authority").exclude(sha256="")
-    identity = get_object_or_404(rows, pk=pk)
+    rows = MobileIdentity.objects.select_related("device", "authority", "identity_ca")
+    identity = get_object_or_404(rows.exclude(sha256=""), pk=pk)
     members = [
         Member(common_name(identity.subject), "this identity"),
-        _root(identity.authority, identity.issuer),
+        _identity_root(identity.identity_ca)
+        if identity.identity_ca
+        else _root(identity.authority, identity.issuer),
     ]
     lead = f"Identity of {identity.device.name}"
     word = identity.status(now)
     return Shown(kind="identity", row=identity, lead=lead, word=word, now=now, chain=members)
+
+
+def _identity_ca(pk: int, now: datetime) -> Shown:
+    rows = IdentityCA.objects.made().select_related("server", "authority")
+    row = get_object_or_404(rows, pk=pk)
+    is_expired = row.expires_at is not None and row.expires_at <= now
+    is_over = row.replaced_at is not None or row.key_destroyed_at is not None
+    word = "Expired" if is_expired else "Replaced" if is_over else "Active"
+    lead = f"Identity CA, on {row.server.name}: signs identities of mobile devices, nothing else"
+    key = identity_key_state(row)
+    return Shown(kind="identity_ca", row=row, lead=lead, word=word, now=now, key=key)
+
+
+def _identity_root(row: IdentityCA) -> Member:
+    url = reverse("certificates:view_certificate", args=["identity_ca", row.pk])
+    return Member(f"{row.common_name}, for identities alone", "root", url)
 
 
 def _root(authority: CertificateAuthority | None, issuer: str) -> Member:

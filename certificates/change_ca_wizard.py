@@ -24,6 +24,7 @@ from pki import keys, trusted_root
 from pki.trusted_root import TrustedRoot
 
 AUTHORITY, CSR, ACTIVATION = "authority", "csr", "activation"
+INTERNAL_STEPS, EXTERNAL_STEPS = [AUTHORITY, ACTIVATION], [AUTHORITY, CSR, ACTIVATION]
 TITLES = {AUTHORITY: "Certificate authority", CSR: "Generate CSR", ACTIVATION: "Activation"}
 Form = ChangeAuthorityForm | ChangeCSRForm | ChangeActivationForm
 # Never kept: the password, and what belongs to one request only.
@@ -55,7 +56,7 @@ class Wizard:
 
     @property
     def steps(self) -> list[str]:
-        return [AUTHORITY, CSR, ACTIVATION] if self.is_to_external else [AUTHORITY, ACTIVATION]
+        return EXTERNAL_STEPS if self.is_to_external else INTERNAL_STEPS
 
     @property
     def is_immediate(self) -> bool:
@@ -115,6 +116,7 @@ class Wizard:
                 ca=self.ca,
                 servers=self.servers,
                 known_root=self.root,
+                refusal=self.draft.refusal if self.draft is not None else "",
                 now=self.now,
                 **kwargs,
             )
@@ -170,18 +172,23 @@ class Wizard:
     # What is kept
 
     def keep(self, step: str, request: HttpRequest, form: Form | None = None) -> None:
-        """Keep what was typed in a step, right or wrong, and the root that came with it."""
+        """Keep what was typed in a step, right or wrong, and what came of the file with it."""
         if self.draft is None:
             self.draft = ChangeCADraft(zone=self.ca.zone, by=self.user)
         typed = {name: str(value) for name, value in request.POST.items() if name not in _NOT_KEPT}
         self.draft.answers = {**self.draft.answers, step: typed}
-        read = form.read_root if isinstance(form, ChangeAuthorityForm) else None
-        if read is not None:
-            self.draft.chain = change_ca.pem((*read.intermediates, read.root))
-            self.draft.was_reordered = read.was_reordered
-            self.draft.file_name = str(request.FILES["root"])[:200]
+        if isinstance(form, ChangeAuthorityForm) and form.has_file:
+            self._keep_file(self.draft, form, name=str(request.FILES["root"]))
         self.draft.updated_at = self.now
         self.draft.save()
+
+    def _keep_file(self, draft: ChangeCADraft, form: ChangeAuthorityForm, *, name: str) -> None:
+        """Only the file that was chosen last counts: the root in it, or why it is refused."""
+        read = form.read_root
+        draft.chain = change_ca.pem((*read.intermediates, read.root)) if read else ""
+        draft.was_reordered = read.was_reordered if read else False
+        draft.refusal = form.refusal
+        draft.file_name = name[:200]
 
     # How it ends
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from certificates import mobiles_to_enrol
+from certificates.generations import IdentitySigner, identity_signers
 from certificates.models import CertificateAuthority, MobileIdentity, ServerCertificate
 from certificates.models.authority import State as CAState
 from certificates.models.server_certificate import COMING_STATES, State
@@ -71,7 +73,22 @@ class DeviceCertificates:
     def identities(self) -> list[MobileIdentity]:
         """Of a mobile: its identity, the next one, and the last few before it; newest first."""
         rows = MobileIdentity.objects.filter(device=self.device).defer("der", "csr")
-        return list(rows.select_related("authority", "link").order_by("-pk")[:SHOWN])
+        return list(
+            rows.select_related("authority", "identity_ca__authority", "link").order_by("-pk")[
+                :SHOWN
+            ]
+        )
+
+    @cached_property
+    def identity_signers(self) -> list[IdentitySigner]:
+        """Of a mobile: who signs identities while the zone's CA is an external one."""
+        found = identity_signers(self.device.zone, now=self.now)
+        return [signer for signer in found if signer.is_of_use]
+
+    @cached_property
+    def why_to_enrol(self) -> str:
+        """Of a mobile that cannot call any more: why; nothing as long as it can."""
+        return mobiles_to_enrol.why(self.device, now=self.now)
 
     @cached_property
     def open_links(self) -> list[EnrolmentLink]:

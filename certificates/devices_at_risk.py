@@ -6,16 +6,19 @@ once. Those come first.
 """
 
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from certificates import forecast_view
-from certificates.forecast_view import Name
-from certificates.models import Forecast, Straggler
+from certificates.forecast_view import Cause, Name
+from certificates.models import Forecast, Operation
 from certificates.standing import Standing
 from devices.models import Device
-from systemupdates.models import DeviceUpdate
+from systemupdates.models import DeviceUpdate, SystemUpdate
 from systemupdates.models.device_update import State
+from zcc.ground.many import listed
 
 SHOWN = 6  # "Six at most, then View all N" (the design)
 
@@ -35,42 +38,77 @@ class AtRisk:
 
     number: int = 0
     first: list[Risk] = field(default_factory=list)
+    unnamed: int = 0  # of the number: more are expected late than a forecast keeps by name
+    causes: list[Cause] = field(default_factory=list)
+
+    @property
+    def named(self) -> int:
+        """How many Status by Device can list."""
+        return self.number - self.unnamed
+
+    @property
+    def why(self) -> str:
+        """What has happened to them, in a sentence."""
+        words = forecast_view.joined(self.causes)
+        return f"{words[:1].upper()}{words[1:]}." if words else ""
 
 
 def at_risk(standing: Standing) -> AtRisk:
     """Return the devices of the zone's operation that failed, or are expected too late."""
-    if standing.operation is None or standing.is_taken_back or not standing.counts.total:
+    operation = standing.operation
+    if operation is None or standing.is_taken_back or not standing.counts.total:
         return AtRisk()
-    failed = _failed(standing)
+    if operation.update.is_withdrawn:
+        return AtRisk()
+    now = standing.now
+    failed, unnamed = _failed(operation), 0
     first = [_failure(row) for row in failed.select_related("device")[:SHOWN]]
     number = standing.counts.failed
-    forecast = forecast_view.of_operation(standing.operation)
+    causes = {Cause.UPDATE_FAILED} if number else set()
+    forecast = forecast_view.of_operation(operation)
     if forecast is not None:
-        late = _late(standing, forecast)
-        number += late.count() + _unnamed(standing, forecast)
+        late, unnamed = _late(operation, forecast, now=now), _unnamed(operation, forecast, now=now)
+        by_cause = forecast_view.causes_of(late)
+        number += sum(by_cause.values()) + unnamed
+        causes.update(by_cause)
         names = late.select_related("device")[: SHOWN - len(first)]
-        first += [_lateness(Name(row, standing.now)) for row in names]
-    return AtRisk(number, first)
+        first += [_lateness(Name(row, now)) for row in names]
+    return AtRisk(number, first, unnamed, [cause for cause in Cause if cause in causes])
 
 
-def _failed(standing: Standing) -> QuerySet[DeviceUpdate]:
-    assert standing.operation is not None
-    rows = DeviceUpdate.objects.in_play().filter(update=standing.operation.update_id)
+def rows_at_risk(update: SystemUpdate, now: datetime) -> Q:
+    """
+    Return which rows of the update `at_risk` names, for Status by Device.
+
+    Both halves are found through an index: those that failed by their state, and those expected
+    late, whom a forecast keeps by name, no more than some thousand, by their numbers.
+    """
+    operation = Operation.objects.filter(update=update).first()
+    if operation is None or not operation.is_live or operation.is_taken_back or update.is_withdrawn:
+        return Q(pk=None)
+    found, forecast = Q(state=State.FAILED), forecast_view.of_operation(operation)
+    if forecast is not None:
+        late = _late(operation, forecast, now=now).order_by().values_list("device", flat=True)
+        found |= Q(device__in=listed(late))
+    return found
+
+
+def _failed(operation: Operation) -> QuerySet[DeviceUpdate]:
+    rows = DeviceUpdate.objects.in_play().filter(update=operation.update_id)
     return rows.filter(state=State.FAILED).order_by("device__name")
 
 
-def _late(standing: Standing, forecast: Forecast) -> QuerySet[Straggler]:
+def _late(operation: Operation, forecast: Forecast, *, now: datetime) -> QuerySet[Any]:
     """Those named by the forecast that have neither become ready nor failed since."""
-    assert standing.operation is not None
-    date = max(standing.operation.activate_at, standing.now)
-    rows = forecast_view.unready(forecast_view.after(forecast, date), standing.operation)
-    return rows.exclude(device__in=_failed(standing).values("device"))
+    date = max(operation.activate_at, now)
+    rows = forecast_view.unready(forecast_view.after(forecast, date), operation)
+    rows = rows.filter(device__updates__update=operation.update_id)
+    return rows.exclude(device__in=_failed(operation).values("device"))
 
 
-def _unnamed(standing: Standing, forecast: Forecast) -> int:
+def _unnamed(operation: Operation, forecast: Forecast, *, now: datetime) -> int:
     """How many more miss the date than a forecast keeps by name."""
-    assert standing.operation is not None
-    date = max(standing.operation.activate_at, standing.now)
+    date = max(operation.activate_at, now)
     return max(forecast.missing_at(date) - forecast_view.after(forecast, date).count(), 0)
 
 
@@ -80,4 +118,4 @@ def _failure(row: DeviceUpdate) -> Risk:
 
 def _lateness(name: Name) -> Risk:
     never = name.straggler.device.last_contact_at is None
-    return Risk(name.straggler.device, "question-circle" if never else "clock-history", name.reason)
+    return Risk(name.straggler.device, "question-circle" if never else "clock-history", name.brief)

@@ -36,7 +36,8 @@ def build(
     It stands where the event with the id `covers` has left it, whatever has happened meanwhile.
     """
     buffer = io.BytesIO()
-    own = list(operation.events.filter(pk__lte=covers).select_related("by"))
+    # Not by time: whoever looked at the clock first may have written last.
+    own = list(operation.events.filter(pk__lte=covers).select_related("by").order_by("pk"))
     operation.state = own[-1].state
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.comment = signing.ROOM

@@ -150,7 +150,7 @@ def manifests(operation: Operation) -> Iterator[dict[str, Any]]:
 
 
 _STEPS = (
-    *("requested_at", "staged_at", "armed_at", "activated_at"),
+    *("requested_at", "staged_at", "updater_ran_at", "armed_at", "activated_at"),
     *("retired_at", "cleaned_at", "rolled_back_at"),
 )
 

@@ -81,23 +81,24 @@ class Chart:
     @property
     def expected(self) -> str:
         """The points of the expected line, in thousandths of the width."""
-        return self._line(self.forecast.planned)
+        return self._line(self.forecast.planned, of=self.forecast.planned_total)
 
     @property
     def real(self) -> str:
         return self._line(self.forecast.real)
 
-    def _line(self, curve: Any) -> str:
+    def _line(self, curve: Any, *, of: int = 0) -> str:
         begin, end = self.start.timestamp(), self.end.timestamp()
         inside = [(at, number) for at, number in curve if at <= end]
         width = end - begin
         return " ".join(
-            f"{max(at - begin, 0) / width * 1000:.1f},{height(self._share(number))}"
+            f"{max(at - begin, 0) / width * 1000:.1f},{height(self._share(number, of=of))}"
             for at, number in _fewer(inside)
         )
 
-    def _share(self, number: float) -> float:
-        return min(number / self.forecast.total, 1.0) if self.forecast.total else 0.0
+    def _share(self, number: float, *, of: int = 0) -> float:
+        total = of or self.forecast.total
+        return min(number / total, 1.0) if total else 0.0
 
     @property
     def activation(self) -> float:

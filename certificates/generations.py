@@ -8,12 +8,12 @@ from django.db.models import QuerySet
 from django.urls import reverse
 
 from certificates import key_ends
-from certificates.models import CertificateAuthority, KeyEnd, Operation
+from certificates.models import CertificateAuthority, IdentityCA, KeyEnd, Operation
 from certificates.models.authority import State as CAState
 from certificates.models.operation import State
 from certificates.wording import day_text
 from devices.models import Zone
-from zcc.templatetags.times import moment_text
+from zcc.templatetags.times import moment_text, planned_text
 
 _WORDS = {
     CAState.FUTURE: ("wait", "hourglass-split", "Future certificate"),
@@ -57,6 +57,16 @@ def key_state(ca: CertificateAuthority, *, now: datetime) -> KeyState:
     return KeyState("run", "arrow-repeat", f"{ca.server.name} destroys it now")
 
 
+def identity_key_state(row: IdentityCA) -> KeyState:
+    """Return where the key of an identity CA is, and what becomes of it."""
+    if row.key_destroyed_at is not None:
+        return KeyState("mute", "check-circle", f"Destroyed {moment_text(row.key_destroyed_at)}")
+    if row.replaced_at is not None:
+        return KeyState("mute", "key", f"On {row.server.name}, encrypted", "It signs no more.")
+    more = "It goes with the update key. If it is lost, another identity CA is made by itself."
+    return KeyState("ok", "key", f"On {row.server.name}, encrypted", more)
+
+
 class Generation:
     """One CA of the zone, as an administrator wants to see it."""
 
@@ -93,7 +103,9 @@ class Generation:
             return "It was rolled back: devices that know only it are carried by a link."
         at = self._overlap.retires_at if self._overlap else None
         if at is not None:
-            return f"Retires by itself on {day_text(at)} if nobody needs it until then."
+            return f"Retires by itself on {planned_text(at)} if nobody needs it until then."
+        if not self.ca.is_internal:  # nobody here signs a link in its name
+            return "A device that knows only it comes in by the rescue port."
         return "A device that slept through the activation is carried by the link."
 
     @cached_property
@@ -124,3 +136,42 @@ def generations(zone: Zone, *, now: datetime) -> list[Generation]:
     rows: QuerySet[CertificateAuthority] = CertificateAuthority.objects.filter(zone=zone)
     rows = rows.exclude(sha256="").select_related("zone", "server__heartbeat")
     return [Generation(ca, now=now) for ca in rows.order_by("-generation")]
+
+
+_IDENTITY_WORDS = {
+    CAState.FUTURE: ("wait", "hourglass-split", "Signs from the activation on"),
+    CAState.ACTIVE: ("ok", "check-circle-fill", "Signs identities"),
+    CAState.SUPERSEDED: ("ok", "intersect", "Kept for a rollback"),
+}
+
+
+class IdentitySigner:
+    """One identity CA of the zone: no generation, and no device trusts it."""
+
+    def __init__(self, row: IdentityCA, *, now: datetime) -> None:
+        self.row, self.now = row, now
+
+    @property
+    def look(self) -> tuple[str, str, str]:
+        """Family, icon and word of what it is good for now."""
+        if self.row.replaced_at is not None:
+            return ("mute", "archive", "Replaced")
+        if self.row.expires_at is not None and self.row.expires_at <= self.now:
+            return ("bad", "x-octagon-fill", "Expired")
+        state = CAState(self.row.authority.state)
+        return _IDENTITY_WORDS.get(state, ("mute", "archive", "Signs no more"))
+
+    @property
+    def is_of_use(self) -> bool:
+        """Whether it signs, will sign, or would again after a rollback."""
+        return self.row.replaced_at is None and self.row.authority.state in _IDENTITY_WORDS
+
+    @cached_property
+    def key(self) -> KeyState:
+        return identity_key_state(self.row)
+
+
+def identity_signers(zone: Zone, *, now: datetime) -> list[IdentitySigner]:
+    """Return the identity CAs of the zone's external CAs, newest first."""
+    rows = IdentityCA.objects.of_zone(zone).made().select_related("authority", "server")
+    return [IdentitySigner(row, now=now) for row in rows.order_by("-pk")]

@@ -22,7 +22,7 @@ from certificates.models import (
     SignOff,
 )
 from certificates.models import server_certificate as certificates
-from devices.models import Device
+from devices.models import Device, Kind
 from systemupdates.models import DeviceUpdate
 from systemupdates.models import device_update as device_updates
 from zcc.templatetags.times import span
@@ -56,7 +56,7 @@ def proven(operation: Operation) -> QuerySet[DeviceUpdate]:
     more: a proof is what a device says, and so is its trust, but that it says at each refresh.
     """
     ready = (device_updates.State.PENDING, device_updates.State.COMPLETED)
-    rows = DeviceUpdate.objects.filter(update=operation.update_id, state__in=ready)
+    rows = DeviceUpdate.objects.in_play().filter(update=operation.update_id, state__in=ready)
     rows = rows.filter(proof_leaf__in=future_leaves(operation))
     if operation.new_ca is None:
         return rows.none()
@@ -132,8 +132,15 @@ def _why(device: Device, row: DeviceUpdate | None, operation: Operation) -> Lost
         return Lost(device, why, row.proof_problem, "Mend its TLS settings, or choose another key")
     if not operation.is_strict:
         why = "It trusts no CA that the link or the rescue port speaks for"
-        return Lost(device, why, _proof(row), "Run the Certificate Updater Tool")
+        return Lost(device, why, _proof(row), _way_back(device))
     return _why_in_strict(device, row)
+
+
+def _way_back(device: Device) -> str:
+    """What makes a device trust the new CA that cannot learn it from a server."""
+    if device.kind == Kind.MOBILE:
+        return "Enrol it again with a re-enrolment link"
+    return "Run the Certificate Updater Tool"
 
 
 def _why_in_strict(device: Device, row: DeviceUpdate | None) -> Lost:

@@ -7,17 +7,15 @@ from operator import attrgetter
 
 from django.db.models import Q
 
-from certificates.models import LinkCertificate, Operation, ServerProgress
-from certificates.models.operation import State
+from certificates.models import LinkCertificate, Operation, ServerProgress, UpdaterRun
 from certificates.standing import Standing
-from certificates.wording import name_of, state_word
+from certificates.wording import name_of, state_word, what_happened
 from systemupdates.models import DeviceUpdateEvent
 from zcc.ground import paging
+from zcc.templatetags.times import moment_text
 from zcc.templatetags.words import family, word_icon
 
 EVENTS = 30
-# What a note says has happened, if not the change of state.
-_NOTES = ("Held", "Retirement", "CA retired", "Key destroyed", "Key moved")
 
 
 @dataclass(frozen=True)
@@ -30,6 +28,8 @@ class Entry:
     family: str
     icon: str
     text: str = ""
+    # What a program said, in lines; shown when it is asked for.
+    said: str = ""
 
 
 class StandingOf(Standing):
@@ -54,20 +54,20 @@ class History:
     def is_moving(self) -> bool:
         return StandingOf(self.operation, now=self.now).is_moving
 
+    @property
+    def not_done(self) -> str:
+        """What is said of a step that a server has not done: will it come?"""
+        is_to_come = self.operation.is_live and not self.operation.is_taken_back
+        return "Not yet" if is_to_come else "No"
+
     def entries(self) -> list[Entry]:
-        """Return the changes of the operation and its update, newest first."""
-        found = [*self._of_operation(), *self._of_update()]
+        """Return what became of the operation, its update and its tool, newest first."""
+        found = [*self._of_operation(), *self._of_update(), *self._of_updater()]
         return sorted(found, key=attrgetter("at"))[::-1]
 
     def _of_operation(self) -> Iterator[Entry]:
         for event in self.operation.events.select_related("by"):
-            word = "Canceled" if event.state == State.CANCELLED else str(event.get_state_display())
-            text = event.note
-            kind, _, rest = event.note.partition(": ")
-            if kind in _NOTES:
-                word, text = kind, rest
-            elif kind.endswith(" signed off"):
-                word = "Signed off"
+            word, text = what_happened(event)
             yield Entry(event.at, word, name_of(event.by), family(word), word_icon(word), text)
 
     def _of_update(self) -> Iterator[Entry]:
@@ -75,6 +75,20 @@ class History:
             word = str(event.get_state_display())
             title = f"System update: {word.lower()}"
             yield Entry(event.at, title, name_of(event.by), family(word), word_icon(word))
+
+    def _of_updater(self) -> Iterator[Entry]:
+        """Every run of the Certificate Updater Tool on each server."""
+        runs = UpdaterRun.objects.filter(progress__operation=self.operation)
+        for run in runs.select_related("progress__device"):
+            where, by = run.progress.device.name, name_of(None)
+            if run.problem:
+                title = f"The Certificate Updater Tool failed on {where}"
+                more = f" Tried {run.times} times, the first at {moment_text(run.at)}."
+                text = run.problem + (more if run.times > 1 else "")
+                yield Entry(run.last_at, title, by, "warn", "life-preserver", text)
+            else:
+                title = f"The Certificate Updater Tool ran on {where}"
+                yield Entry(run.at, title, by, "ok", "life-preserver", said=run.said)
 
     def servers(self) -> list[ServerProgress]:
         return list(self.operation.servers.select_related("device").order_by("device__name"))

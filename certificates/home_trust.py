@@ -9,12 +9,22 @@ from datetime import datetime, timedelta
 
 from agent import pem
 from agent.home import Home, HomeError
-from certificates import identities, links, setup_page, trust, update_key, updater_tool
+from certificates import (
+    identities,
+    identity_cas,
+    links,
+    setup_page,
+    trust,
+    update_key,
+    updater_tool,
+)
 from certificates.models import (
     CertificateAuthority,
     HomeTrust,
+    IdentityCA,
     PublishedTrust,
     ServerCertificate,
+    UpdaterTool,
 )
 from devices.models import Device, Zone
 from systemupdates import actions as updates
@@ -30,6 +40,7 @@ def follow(device: Device, *, home: Home) -> int:
     """Let the home trust and send what is published now; return the epoch. Raises HomeError."""
     published = trust.published(device.zone)
     update_key.forget_unless_needed(device, home=home)
+    identity_cas.forget_unneeded(device, home=home)
     home.set_anchors([anchor.encode() for anchor in trust.wanted(device.zone)["anchors"]])
     outgoing.write_bundle(home)
     home.write_file(here.ISSUERS, identities.issuers_pem(device.zone))
@@ -58,6 +69,7 @@ def carry_out(row: HomeTrust, *, home: Home) -> None:
     """Follow the newest epoch on the claimed row's server, and note which it was."""
     try:
         with claims.held(row):
+            known = _identity_cas(row.device.zone)
             epoch = follow(row.device, home=home)
             offered = setup_page.write(row.device, home=home)
             for sha256 in updates.dropped_content(row.device.zone) & set(home.content_items()):
@@ -67,6 +79,7 @@ def carry_out(row: HomeTrust, *, home: Home) -> None:
         facts = {"problem": str(error)[:400], "retry_at": clock.now() + RETRY_AFTER}
     else:
         facts = {"problem": "", "retry_at": None, "epoch": epoch, "updater_sha256": offered}
+        facts["identity_cas"] = known
     claims.mine(row).update(claim_id=None, lease_until=None, **facts)
 
 
@@ -76,14 +89,26 @@ def behind(zone: Zone, servers: "dict[int, Device]") -> list[Device]:
     if published is None:
         return []
     rows = {row.device_id: row for row in HomeTrust.objects.filter(device__in=servers)}
-    now = clock.now()
+    now, offer, known = clock.now(), updater_tool.offer(zone), _identity_cas(zone)
     return [
-        server for pk, server in servers.items() if _is_due(rows.get(pk), server, published, now)
+        server
+        for pk, server in servers.items()
+        if _is_due(rows.get(pk), published, offer.at(server) if offer else None, known, now=now)
     ]
 
 
+def _identity_cas(zone: Zone) -> int:
+    """How many there are; they are never deleted, so that another one makes it more."""
+    return IdentityCA.objects.of_zone(zone).made().count()
+
+
 def _is_due(
-    row: HomeTrust | None, server: Device, published: PublishedTrust, now: datetime
+    row: HomeTrust | None,
+    published: PublishedTrust,
+    tool: UpdaterTool | None,
+    identity_cas: int,
+    *,
+    now: datetime,
 ) -> bool:
     if row is None:
         return True
@@ -91,5 +116,6 @@ def _is_due(
     is_held = row.lease_until is not None and row.lease_until > now
     if is_waiting or is_held:
         return False
-    tool = updater_tool.offered_at(server)
-    return row.epoch < published.epoch or row.updater_sha256 != (tool.sha256 if tool else "")
+    if row.epoch < published.epoch or row.identity_cas < identity_cas:
+        return True
+    return row.updater_sha256 != (tool.sha256 if tool else "")

@@ -14,12 +14,18 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certificates import retirement, trust
-from certificates.models import CertificateAuthority, LinkCertificate, MobileIdentity, Operation
+from certificates import identity_cas, retirement, trust
+from certificates.models import (
+    CertificateAuthority,
+    IdentityCA,
+    LinkCertificate,
+    MobileIdentity,
+    Operation,
+)
 from certificates.models.authority import State as CAState
 from certificates.models.authority import distinct
 from certificates.models.identity import State
-from certificates.models.operation import State as OperationState
+from certificates.models.operation import TAKEN_BACK_STATES
 from devices.models import Zone
 from systemupdates.models import DeviceUpdate
 from systemupdates.models import device_update as device_updates
@@ -56,17 +62,23 @@ def why_cut_off(identity: MobileIdentity) -> str:
     "The devices have to be re-enrolled" (manual): only in Strict, and only a mobile that had not
     taken the new CA by then.
     """
-    operation = Operation.objects.newest(identity.device.zone)
-    if operation is None or operation.new_ca is None or not operation.is_strict:
-        return ""
-    if operation.activated_at is None or identity.authority is None:
+    operation = strict_activation(identity.device.zone)
+    if operation is None or operation.new_ca is None or identity.authority is None:
         return ""
     if identity.authority.generation >= operation.new_ca.generation:
         return ""
     rows = DeviceUpdate.objects.filter(device=identity.device_id, update=operation.update_id)
-    if rows.filter(state__in=device_updates.READY_STATES).exists():
+    if rows.filter(state__in=device_updates.APPLIED_STATES).exists():
         return ""
     return "The zone's CA was replaced while this mobile was away. Enrol it again by a link."
+
+
+def strict_activation(zone: Zone) -> Operation | None:
+    """Return the newest operation if it is one of those that cut off whoever came too late."""
+    operation = Operation.objects.newest(zone)
+    if operation is None or not operation.is_strict or operation.activated_at is None:
+        return None
+    return operation
 
 
 def told(identity: MobileIdentity, *, now: datetime) -> dict[str, Any]:
@@ -74,19 +86,28 @@ def told(identity: MobileIdentity, *, now: datetime) -> dict[str, Any]:
     return {"sha256": identity.sha256, "renew": is_to_be_renewed(identity, now=now)}
 
 
+def signer(zone: Zone) -> CertificateAuthority | IdentityCA | None:
+    """Return who signs identities now; None while that of an external CA is being made."""
+    active = CertificateAuthority.objects.filter(zone=zone, state=CAState.ACTIVE).exclude(der=None)
+    found = active.first()
+    return found if found is None or found.is_internal else identity_cas.in_force(found)
+
+
 def is_to_be_renewed(identity: MobileIdentity, *, now: datetime) -> bool:
     """Whether another CA is the active one by now, or two thirds of its life are over."""
-    authority = identity.authority
-    active = CertificateAuthority.objects.filter(zone=identity.device.zone_id, state=CAState.ACTIVE)
-    issuer = active.first()
-    if issuer is None or not issuer.is_internal or authority is None:
+    zone, authority = identity.device.zone, identity.authority
+    active = CertificateAuthority.objects.filter(zone=zone, state=CAState.ACTIVE).first()
+    if active is None or authority is None:
         return False
-    if authority.pk != issuer.pk:
+    if authority.pk != active.pk:
         return True
-    if identity.valid_from is None or identity.expires_at is None or issuer.expires_at is None:
+    signs = signer(zone)
+    if signs is None or signs.expires_at is None:
+        return False
+    if identity.valid_from is None or identity.expires_at is None:
         return False
     third = (identity.expires_at - identity.valid_from) / 3
-    return now >= identity.expires_at - third and issuer.expires_at > identity.expires_at
+    return now >= identity.expires_at - third and signs.expires_at > identity.expires_at
 
 
 def believable(
@@ -104,8 +125,7 @@ def believable(
     return {**report, "steps": kept}
 
 
-# The new CA of these is on its way out.
-_TAKEN_BACK = (OperationState.CANCELLING, OperationState.CANCEL_FAILED, OperationState.CANCELLED)
+_LET_IN = (CAState.FUTURE, CAState.ACTIVE, CAState.SUPERSEDED)
 
 
 def issuers_pem(zone: Zone) -> bytes:
@@ -114,13 +134,15 @@ def issuers_pem(zone: Zone) -> bytes:
 
     An identity of an unknown issuer would end the handshake, and its mobile could not be told why.
     """
+    taken_back = Operation.objects.filter(zone=zone, state__in=TAKEN_BACK_STATES).values("guid")
+    living = MobileIdentity.objects.accepted()
     rows = CertificateAuthority.objects.filter(zone=zone).exclude(der=None)
-    taken_back = Operation.objects.filter(zone=zone, state__in=_TAKEN_BACK, new_ca__isnull=False)
-    coming = rows.filter(state__in=[CAState.FUTURE, CAState.ACTIVE, CAState.SUPERSEDED])
-    coming = coming.exclude(state=CAState.FUTURE, pk__in=taken_back.values("new_ca"))
-    living = rows.filter(pk__in=MobileIdentity.objects.accepted().values("authority"))
-    found = distinct((coming | living).order_by("generation"))
-    return "".join(trust.anchor_pem(authority) for authority in found).encode()
+    coming = rows.filter(state__in=_LET_IN).exclude(state=CAState.FUTURE, guid__in=taken_back)
+    found = coming | rows.filter(pk__in=living.values("authority"))
+    own = IdentityCA.objects.of_zone(zone).made()
+    let_in = own.filter(authority__in=coming) | own.filter(pk__in=living.values("identity_ca"))
+    issuers = [*distinct(found.order_by("generation")), *let_in.order_by("pk")]
+    return "".join(trust.anchor_pem(issuer) for issuer in issuers).encode()
 
 
 def ca_certificates(zone: Zone) -> list[x509.Certificate]:
@@ -128,6 +150,8 @@ def ca_certificates(zone: Zone) -> list[x509.Certificate]:
     Return what EST calls the CA certificates: whom to trust, and the links between them.
 
     RFC 7030, 4.1.3: the current root, and OldWithNew and NewWithOld beside it while there are two.
+    Not among them is who signs identities under an external CA: a client trusts for servers what
+    it is sent here, and nobody but this zone's servers verifies an identity.
     """
     wanted = trust.wanted(zone)["anchors"]
     anchors = [x509.load_pem_x509_certificate(pem.encode()) for pem in wanted]

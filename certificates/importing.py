@@ -12,16 +12,17 @@ from typing import Any
 
 from cryptography import x509
 
-from certificates import judging, linking, uploads
+from certificates import judging, lacking, uploads
 from certificates.actions import server_certificates
 from certificates.models import Operation, ServerCertificate, ServerProgress
 from certificates.models.authority import common_name
+from certificates.models.operation import CANCELLABLE_STATES
 from certificates.models.server_certificate import State
 from certificates.uploads import File
 from certificates.wording import day_text, listed
 from devices.models import Device
-from pki import authority as authorities
 from pki import chains, csr, describe, imports, keys
+from zcc.templatetags.times import moment_text, planned_text
 
 IMPORTED, REFUSED, SKIPPED = "Imported", "Refused", "Skipped"
 
@@ -63,9 +64,7 @@ class Import:
         servers = self.operation.servers.select_related("device", "operation")
         self.progress = {row.device_id: row for row in servers}
         self.pool = judging.known_intermediates(self.operation)
-        self.has_link = not self.operation.is_strict and bool(
-            linking.wanted(self.operation, self.authority)
-        )
+        self.caution = judging.Caution(self.operation, self.authority)
         self.seen: set[str] = set()
         self.used: set[x509.Certificate] = set()
 
@@ -101,7 +100,10 @@ class Import:
         if self.used.intersection(found) or self.authority.x509() in found:
             text = f"CA certificates, which complete the chains: {names}."
             return Verdict(file=file.name, word=SKIPPED, text=text)
-        text = f"It holds the certificate of a CA ({names}), not of a server."
+        text = (
+            f"It holds the certificate of a CA ({names}), not of a server. Import what that CA has "
+            "signed for the servers."
+        )
         return Verdict(file=file.name, word=REFUSED, text=text)
 
     def _judge(self, file: File, leaf: x509.Certificate) -> Verdict:
@@ -123,7 +125,10 @@ class Import:
     def _unknown(self, leaf: x509.Certificate) -> str:
         chains.check_readable([leaf])
         subject = common_name(describe.describe(leaf).subject)
-        return f"Its key is that of no CSR of this operation. It was issued to {subject}."
+        return (
+            f"Its key is that of no CSR of this operation. It was issued to {subject}. Have the "
+            "CSR signed that Download CSR gives you."
+        )
 
     def _newest(self, row: ServerCertificate) -> ServerCertificate | None:
         """The request that is to be signed for this server now."""
@@ -137,8 +142,9 @@ class Import:
             text = f"The certificate of {name} is here already."
             return Verdict(file=file.name, word=SKIPPED, text=text, row=row, device=row.device)
         between = judging.intermediates_of(leaf, progress, pool=self.pool, now=self.now)
+        caution = self.caution.of([leaf, *between])
         taken = server_certificates.take_imported(
-            row, leaf, between, authority=self.authority, now=self.now
+            row, leaf, between, authority=self.authority, caution=caution, now=self.now
         )
         if not taken:
             raise ValueError(f"{name} has changed meanwhile. Import the certificate again.")
@@ -150,21 +156,9 @@ class Import:
             file=file.name,
             word=IMPORTED,
             text=text,
-            caution=self._caution([leaf, *between]),
+            caution=caution,
             device=row.device,
             row=row,
-        )
-
-    def _caution(self, chain: Sequence[x509.Certificate]) -> str:
-        """Say why late devices will not accept the chain through the link, nothing if they will."""
-        below_root = chain[-1:]
-        reason = authorities.why_no_link(self.authority.x509(), below_root)
-        if not self.has_link or reason is None:
-            return ""
-        return (
-            f"The link does not carry it: {reason} Late agents come in by the rescue port, other "
-            "programs on late devices refuse it. Better have it issued with a key identifier "
-            "alone (authorityKeyIdentifier = keyid)."
         )
 
     def _check_row(self, row: ServerCertificate) -> None:
@@ -183,14 +177,14 @@ class Import:
             raise ValueError(f"{device.name} is armed: what it switches to is settled.")
 
     def _replaced(self, row: ServerCertificate) -> str:
-        made = day_text(row.created_at)
+        made = moment_text(row.created_at)
         later = [one for one in self.rows.values() if one.device_id == row.device_id]
         newest = max(later, key=lambda one: one.pk)
         if newest.pk == row.pk:
             return f"Its key is that of the CSR of {made}, which is not used any more."
         return (
             f"Its key is that of the CSR of {made}, which was replaced on "
-            f"{day_text(newest.created_at)}. Have the newer CSR signed."
+            f"{moment_text(newest.created_at)}. Have the newer CSR signed."
         )
 
 
@@ -238,3 +232,22 @@ def waiting(operation: Operation) -> list[ServerProgress]:
     asked = operation.server_certificates.filter(state=State.REQUESTED).exclude(csr=None)
     rows = operation.servers.filter(device__in=asked.values("device"))
     return list(rows.select_related("device").order_by("device__name"))
+
+
+def what_follows(operation: Operation, *, is_complete: bool, now: datetime) -> str:
+    """Say what becomes of the activation: one whose time has passed comes at once."""
+    planned = planned_text(operation.activate_at)
+    if operation.activated_at is not None:
+        return "" if is_complete else "Each switches as soon as its certificate is here."
+    waits = operation.state in CANCELLABLE_STATES and not operation.is_immediate
+    if not waits or now < operation.activate_at:
+        return "" if is_complete else f"Activation {planned}."
+    passed = f"The time of the activation, {planned}, has passed"
+    if is_complete:
+        return f"{passed}: the zone switches now, within seconds, unless something else holds it."
+    if lacking.why_held(operation) is None:
+        return f"{passed}."
+    return (
+        f"{passed}: the zone switches at once, within seconds, when the last certificate is here. "
+        "If it is to switch later, postpone it before you import that one."
+    )

@@ -99,8 +99,10 @@ def set_up_zone(
     with transaction.atomic():
         zone = Zone.objects.create(name=name, created_at=now, **(settings or {}))
         device = first_server(zone, server, now=now)
-        install = _install_internal if isinstance(ca, InternalCA) else _install_external
-        authority = install(zone, device, ca, home=home, now=now)  # type: ignore[arg-type]
+        if isinstance(ca, InternalCA):
+            authority = _install_internal(device, ca, home=home, now=now)
+        else:
+            authority = take_over(device, ca, generation=1, home=home, now=now)
         update_key = keys.make_update_key(home, zone)
         public = sealing_keys.own(home).public_key().public_bytes_raw()
         sealing_keys.vouch(device, public, update_key=update_key)
@@ -142,7 +144,7 @@ def first_server(zone: Zone, server: NewServer, *, now: datetime) -> Device:
 
 
 def _install_internal(
-    zone: Zone, device: Device, ca: InternalCA, *, home: Home, now: datetime
+    device: Device, ca: InternalCA, *, home: Home, now: datetime
 ) -> CertificateAuthority:
     """Make the first CA on this server, and this server's certificate."""
     try:
@@ -150,9 +152,14 @@ def _install_internal(
     except ValueError as error:
         raise CannotSetUp(str(error)) from error
     guid = uuid4()
-    key = keys.make_ca_key(home, zone, guid, partial(pki_keys.generate, ca.key_type))
+    key = keys.make_ca_key(home, device.zone, guid, partial(pki_keys.generate, ca.key_type))
     authority = CertificateAuthority.objects.create(
-        zone=zone, guid=guid, kind=CAKind.INTERNAL, generation=1, server=device, created_at=now
+        zone=device.zone,
+        guid=guid,
+        kind=CAKind.INTERNAL,
+        generation=1,
+        server=device,
+        created_at=now,
     )
     subject = names.ca_subject(common_name, serial_number="G1")
     issuing.sign_root(authority, key, subject=subject, years=ca.years, hold=SoleWorker(), now=now)
@@ -190,15 +197,15 @@ def certify(
     _install(device, authority, [leaf], server_key, home=home, request=request, now=now)
 
 
-def _install_external(
-    zone: Zone, device: Device, ca: ExternalCA, *, home: Home, now: datetime
+def take_over(
+    device: Device, ca: ExternalCA, *, generation: int, home: Home, now: datetime
 ) -> CertificateAuthority:
     """Take over an external CA and the certificate it signed for this server."""
     authority = CertificateAuthority.objects.create(
-        zone=zone,
+        zone=device.zone,
         kind=CAKind.EXTERNAL,
         state=CAState.ACTIVE,
-        generation=1,
+        generation=generation,
         server=device,
         created_at=now,
         activated_at=now,

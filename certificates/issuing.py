@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPri
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from agent.faults import fault_point
-from certificates.models import CertificateAuthority, IssuedCertificate
+from certificates.models import CertificateAuthority, IdentityCA, IssuedCertificate
 from certificates.models.certificate import Certificate
 from devices.models import Device
 from pki import authority as authorities
-from pki import csr, issue
+from pki import csr, issue, names
 from pki.issue import Plan
 
 # MDM clients want two years or less; browsers stop at 398 days.
@@ -36,6 +36,7 @@ def sign(
     key: CertificateIssuerPrivateKeyTypes,
     *,
     authority: CertificateAuthority,
+    identity_ca: IdentityCA | None = None,
     purpose: str,
     hold: HasHold,
     now: datetime,
@@ -43,6 +44,7 @@ def sign(
     """Store what will be signed, make sure the work is still ours, sign, store the signature."""
     row = IssuedCertificate.objects.create(
         authority=authority,
+        identity_ca=identity_ca,
         serial=f"{plan.serial:040x}",
         purpose=purpose,
         tbs=plan.tbs,
@@ -53,7 +55,9 @@ def sign(
     certificate = issue.sign(plan, key)
     fault_point("signed")
     IssuedCertificate.objects.filter(pk=row.pk).update(
-        der=certificate.public_bytes(Encoding.DER), signed_at=now
+        der=certificate.public_bytes(Encoding.DER),
+        signed_at=now,
+        expires_at=certificate.not_valid_after_utc,
     )
     return certificate
 
@@ -104,8 +108,24 @@ def sign_server(
     return sign(plan, key, authority=authority, purpose="server", hold=hold, now=now)
 
 
+def sign_identity_root(
+    identity_ca: IdentityCA,
+    key: CertificateIssuerPrivateKeyTypes,
+    *,
+    hold: HasHold,
+    now: datetime,
+) -> x509.Certificate:
+    """Sign an identity CA's own certificate."""
+    authority = identity_ca.authority
+    subject = names.identity_ca_subject(authority.zone.name, serial_number=f"I{identity_ca.pk}")
+    plan = authorities.plan_identity_root(subject, key, now=now, years=authorities.MAX_YEARS)
+    return sign(
+        plan, key, authority=authority, identity_ca=identity_ca, purpose="ca", hold=hold, now=now
+    )
+
+
 def sign_identity(
-    authority: CertificateAuthority,
+    signer: CertificateAuthority | IdentityCA,
     key: CertificateIssuerPrivateKeyTypes,
     *,
     request_der: bytes,
@@ -116,13 +136,17 @@ def sign_identity(
     """Sign a mobile's identity: the key is the request's, the name is the mobile's record's."""
     plan = issue.plan_identity(
         csr.check(request_der),
-        issuer=authority.x509(),
+        issuer=signer.x509(),
         name=device.name,
         guid=str(device.guid),
         now=now,
         days=IDENTITY_LIFETIME.days,
     )
-    return sign(plan, key, authority=authority, purpose="identity", hold=hold, now=now)
+    own = signer if isinstance(signer, IdentityCA) else None
+    authority = signer.authority if isinstance(signer, IdentityCA) else signer
+    return sign(
+        plan, key, authority=authority, identity_ca=own, purpose="identity", hold=hold, now=now
+    )
 
 
 def dns_names(device: Device, *, include_additional: bool) -> list[str]:

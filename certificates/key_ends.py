@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 from django.db import transaction
+from django.db.models import Max
 
 from agent.faults import fault_point
 from agent.home import Home, HomeError
@@ -27,9 +28,12 @@ logger = logging.getLogger(__name__)
 def last_expiry(authority: CertificateAuthority) -> datetime | None:
     """Return when the last of the certificates that the CA signed for others ends, if any."""
     issued = IssuedCertificate.objects.filter(authority=authority).exclude(der=None)
-    ders = issued.exclude(purpose="ca").values_list("der", flat=True)
-    ends = (x509.load_der_x509_certificate(bytes(der)).not_valid_after_utc for der in ders if der)
-    return max(ends, default=None)
+    issued = issued.exclude(purpose="ca")
+    # What was signed by a program of before the column was there: none of it must be missed.
+    ders = issued.filter(expires_at=None).values_list("der", flat=True)
+    ends = {x509.load_der_x509_certificate(bytes(der)).not_valid_after_utc for der in ders if der}
+    known = issued.aggregate(last=Max("expires_at"))["last"]
+    return max([*ends, *([known] if known else [])], default=None)
 
 
 def carry_out(row: KeyEnd, *, here: Device, home: Home) -> None:

@@ -1,10 +1,10 @@
 """What a worker does for a request about the zone's keys: the step that is due, or a refusal."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from agent.home import Home, HomeError
 from certificates import backups, restoring, role_moves, sealing_keys
@@ -13,7 +13,7 @@ from certificates.backups import CannotDo
 from certificates.keys import KeyUnavailable
 from certificates.models import KeyRemoval, KeyRequest
 from certificates.models.key_request import Kind, State
-from devices.models import Device, Zone
+from devices.models import Zone
 from pki.sealing import SealBroken
 from zcc.ground import claims, clock
 
@@ -31,15 +31,11 @@ _STEPS: dict[tuple[str, str], Step] = {
 _REFUSALS = (CannotDo, sealing_keys.Untrusted, KeyUnavailable, SealBroken, ValueError)
 
 
-def due(zone: Zone, servers: dict[int, Device], *, now: datetime) -> Iterator[tuple[str, str, int]]:
-    """Yield task, queue and row for what the given servers, which are alive, should do now."""
+def due(zone: Zone, *, now: datetime) -> "tuple[QuerySet[KeyRequest], QuerySet[KeyRemoval]]":
+    """Return the requests that go on, and the copies of keys to be destroyed, now."""
     free = Q(lease_until=None) | Q(lease_until__lt=now)
-    for request in KeyRequest.objects.filter(free, zone=zone, turn__in=servers).open():
-        yield "key_request", servers[request.turn_id].queue, request.pk
-    for removal in KeyRemoval.objects.filter(free, server__in=servers, done_at=None):
-        yield "remove_keys", servers[removal.server_id].queue, removal.pk
-    for server in sealing_keys.unpublished(servers):
-        yield "publish_sealing_key", server.queue, server.pk
+    requests = KeyRequest.objects.filter(free, zone=zone).open()
+    return requests, KeyRemoval.objects.filter(free, done_at=None)
 
 
 def carry_out(request: KeyRequest, *, home: Home) -> None:
@@ -50,6 +46,7 @@ def carry_out(request: KeyRequest, *, home: Home) -> None:
             step(request, home=home)
     except claims.LeaseLost as error:
         logger.info("%s", error)
+        key_requests.withdraw(request, now=clock.now())  # it may have stored keys after its time
     except (OSError, HomeError) as error:  # a full disk: tried again until its minute is over
         logger.warning("%s could not go on: %s", request, error)
         claims.release(request)

@@ -4,14 +4,19 @@ The only place that seals and opens the keys of the zone: CA keys and the update
 They lie in `ca/` of the home of the server with the CA role, encrypted under that server's
 key-encryption key and bound to the zone and the key's own id, so that a file put in another's place
 does not open. Nothing of them is in the database, a message or a log.
+
+Beside them lie keys of identity CAs (certificates.identity_cas). They go where the update key goes;
+one that is lost on the way is replaced by another, so nothing waits for it.
 """
 
 import hashlib
 import hmac
 import json
 import secrets
+import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
@@ -24,6 +29,10 @@ from pki import keys, sealing
 
 KEK_FILE = "secrets/key-encryption-key"
 KEK_SIZE = 32
+IDENTITY_KEY = "ec-p256"
+# In one server's worker: no key is destroyed between its being stored and its being given the role.
+LOCK = threading.RLock()
+_IDENTITY = "identity-"
 
 
 class KeyUnavailable(Exception):
@@ -32,27 +41,43 @@ class KeyUnavailable(Exception):
 
 @dataclass(frozen=True, repr=False)
 class Ring:
-    """The keys that go with the CA role: each generation's by the GUID of its CA, and trust's."""
+    """
+    The keys that go with the CA role: each generation's by the GUID of its CA, and trust's.
+
+    In a zone with an external CA there may be no generation's, but those of identity CAs by theirs.
+    """
 
     authorities: Mapping[UUID, keys.PrivateKey]
     update_key: Ed25519PrivateKey
+    identities: Mapping[UUID, keys.PrivateKey] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """Return the ring in clear, to be sealed at once."""
-        authorities = {str(guid): keys.to_der(key).hex() for guid, key in self.authorities.items()}
-        update_key = self.update_key.private_bytes_raw().hex()
-        return json.dumps({"authorities": authorities, "update_key": update_key}).encode()
+        plain = {
+            "authorities": _in_hex(self.authorities),
+            "update_key": self.update_key.private_bytes_raw().hex(),
+            "identities": _in_hex(self.identities),
+        }
+        return json.dumps(plain).encode()
 
     @staticmethod
     def from_bytes(data: bytes) -> "Ring":
         """Return the ring that `to_bytes` wrote. Raises ValueError."""
         read = json.loads(data)
-        authorities = {
-            UUID(guid): keys.from_der(bytes.fromhex(key))
-            for guid, key in read["authorities"].items()
-        }
         raw = bytes.fromhex(read["update_key"])
-        return Ring(authorities, Ed25519PrivateKey.from_private_bytes(raw))
+        return Ring(
+            _from_hex(read["authorities"]),
+            Ed25519PrivateKey.from_private_bytes(raw),
+            _from_hex(read.get("identities", {})),  # a server of an older version sends none
+        )
+
+
+def _in_hex(found: Mapping[UUID, keys.PrivateKey]) -> dict[str, str]:
+    return {str(guid): keys.to_der(key).hex() for guid, key in found.items()}
+
+
+def _from_hex(found: Mapping[str, str]) -> dict[UUID, keys.PrivateKey]:
+    return {UUID(guid): keys.from_der(bytes.fromhex(key)) for guid, key in found.items()}
 
 
 def make_key_encryption_key(home: Home) -> None:
@@ -83,6 +108,29 @@ def destroy_ca_key(home: Home, guid: UUID) -> None:
 
 def has_ca_key(home: Home, guid: UUID) -> bool:
     return home.read_file(_ca_file(guid)) is not None
+
+
+def make_identity_key(home: Home, zone: Zone, guid: UUID) -> keys.PrivateKey:
+    """Return the key of the identity CA `guid`; made and stored now if this home has none."""
+    if home.read_file(_identity_file(guid)) is None:
+        _store(home, _identity_file(guid), keys.to_der(keys.generate(IDENTITY_KEY)), zone)
+    return load_identity_key(home, zone, guid)
+
+
+def load_identity_key(home: Home, zone: Zone, guid: UUID) -> keys.PrivateKey:
+    """Open the key of the identity CA `guid`. Raises KeyUnavailable."""
+    return keys.from_der(_load(home, _identity_file(guid), zone))
+
+
+def identity_keys(home: Home) -> set[UUID]:
+    """Return of which identity CAs the keys are in this home."""
+    found = (home.path / "ca").glob(f"{_IDENTITY}*.key")
+    return {UUID(path.stem.removeprefix(_IDENTITY)) for path in found}
+
+
+def destroy_identity_key(home: Home, guid: UUID) -> None:
+    """Remove the key of an identity CA that signs no more."""
+    home.remove_file(_identity_file(guid))
 
 
 def make_update_key(home: Home, zone: Zone) -> Ed25519PrivateKey:
@@ -122,7 +170,16 @@ def ring(home: Home, zone: Zone) -> Ring:
     """Open every key of the zone that lies on this server. Raises KeyUnavailable."""
     guids = [UUID(path.stem) for path in _files(home) if not path.stem.startswith("update-")]
     authorities = {guid: load_ca_key(home, zone, guid) for guid in guids}
-    return Ring(authorities, load_update_key(home, zone))
+    return Ring(authorities, load_update_key(home, zone), _identities(home, zone))
+
+
+def _identities(home: Home, zone: Zone) -> dict[UUID, keys.PrivateKey]:
+    """Return the keys of identity CAs that open here; another one is made instead of the others."""
+    found = {}
+    for guid in identity_keys(home):
+        with suppress(KeyUnavailable):
+            found[guid] = load_identity_key(home, zone, guid)
+    return found
 
 
 def store_ring(home: Home, zone: Zone, found: Ring) -> Ring:
@@ -130,18 +187,19 @@ def store_ring(home: Home, zone: Zone, found: Ring) -> Ring:
     for guid, key in found.authorities.items():
         _store(home, _ca_file(guid), keys.to_der(key), zone)
         fault_point("key-stored")
+    for guid, key in found.identities.items():
+        _store(home, _identity_file(guid), keys.to_der(key), zone)
+        fault_point("identity-key-stored")
     _store(home, _update_file(zone), found.update_key.private_bytes_raw(), zone)
-    stored = {guid: load_ca_key(home, zone, guid) for guid in found.authorities}
-    return Ring(stored, load_update_key(home, zone))
+    authorities = {guid: load_ca_key(home, zone, guid) for guid in found.authorities}
+    identities = {guid: load_identity_key(home, zone, guid) for guid in found.identities}
+    return Ring(authorities, load_update_key(home, zone), identities)
 
 
-def destroy_others(home: Home, zone: Zone, guids: set[UUID]) -> int:
-    """
-    Remove every key but those of the CAs `guids`; return how many were removed.
-
-    The update key goes with the CA role: it stays as long as one of those CAs does.
-    """
-    kept = {_ca_file(guid) for guid in guids} | ({_update_file(zone)} if guids else set())
+def destroy_others(home: Home, zone: Zone, guids: set[UUID], *, keep_update_key: bool) -> int:
+    """Remove every key but those of the CAs `guids`, and of identity CAs; return how many."""
+    kept = {_ca_file(guid) for guid in guids}
+    kept |= {_update_file(zone)} if keep_update_key else set()
     others = [f"ca/{path.name}" for path in _files(home) if f"ca/{path.name}" not in kept]
     for name in others:
         home.remove_file(name)
@@ -150,7 +208,8 @@ def destroy_others(home: Home, zone: Zone, guids: set[UUID]) -> int:
 
 
 def _files(home: Home) -> list[Path]:
-    return sorted((home.path / "ca").glob("*.key"))
+    found = (home.path / "ca").glob("*.key")
+    return sorted(path for path in found if not path.name.startswith(_IDENTITY))
 
 
 def join_token(home: Home, guid: UUID) -> str:
@@ -165,6 +224,10 @@ def join_token(home: Home, guid: UUID) -> str:
 
 def _ca_file(guid: UUID) -> str:
     return f"ca/{guid}.key"
+
+
+def _identity_file(guid: UUID) -> str:
+    return f"ca/{_IDENTITY}{guid}.key"
 
 
 def _update_file(zone: Zone) -> str:

@@ -7,23 +7,19 @@ old certificate then, are shown, and switch when their certificate has come.
 
 from django.db.models import QuerySet
 
+from certificates import readiness
 from certificates.models import Operation, ServerProgress
 from certificates.models.operation import CsrMode, WithoutCertificate
-from certificates.models.server_certificate import State
 from certificates.outdated import outdated_servers
 from certificates.wording import listed
 from devices.models import Device, Kind
-
-_HELD = [State.FUTURE, State.CURRENT]
 
 
 def lacking(operation: Operation) -> QuerySet[ServerProgress]:
     """Return the servers, by name, that have no certificate of an external CA in the operation."""
     if not operation.is_to_external:
         return operation.servers.none()
-    have = operation.server_certificates.filter(state__in=_HELD)
-    rows = operation.servers.filter(device__retired_at=None, activated_at=None)
-    rows = rows.exclude(device__in=have.values("device"))
+    rows = readiness.without_certificate(operation)
     return rows.select_related("device", "operation").order_by("device__name")
 
 

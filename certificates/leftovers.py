@@ -11,6 +11,7 @@ from certificates.models import (
     CertificateAuthority,
     EvidencePack,
     HomeTrust,
+    IdentityCA,
     JoinRequest,
     KeyEnd,
     KeyRemoval,
@@ -51,6 +52,7 @@ def _claimed_by(server: Device) -> "list[QuerySet[Claimable]]":
         SealedTransfer.objects.filter(sealed=None, sender=server),
         SealedTransfer.objects.exclude(sealed=None).filter(receiver=server),
         KeyEnd.objects.filter(authority__server=server),
+        IdentityCA.objects.filter(server=server),
     ]
     signs = CertificateAuthority.objects.filter(zone=server.zone, server=server)
     if signs.filter(state__in=[State.ACTIVE, State.FUTURE]).exists():

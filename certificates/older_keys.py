@@ -16,7 +16,7 @@ from django.db.models import Q, QuerySet
 
 from agent.faults import fault_point
 from agent.home import Home
-from certificates import custody, key_ends, keys, sealed_transfer
+from certificates import key_ends, keys, sealed_transfer
 from certificates.actions import key_requests
 from certificates.keys import KeyUnavailable
 from certificates.models import CertificateAuthority, KeyEnd, KeyRequest, Operation, SealedTransfer
@@ -85,7 +85,7 @@ def fetch(zone: Zone, *, receiver: Device, home: Home) -> None:
 def _take(row: SealedTransfer, authority: CertificateAuthority, *, home: Home) -> None:
     """Store the key, let it sign as it lies here now, and become its holder."""
     zone = authority.zone
-    with claims.held(row), custody.LOCK:
+    with claims.held(row), keys.LOCK:
         key = pki_keys.from_der(sealed_transfer.take(row, home=home))
         stored = keys.make_ca_key(home, zone, authority.guid, lambda: key)
         if not signatures.proves_itself(stored, authority.x509().public_key()):
@@ -144,13 +144,29 @@ def _server_with_role(zone: Zone) -> int | None:
     return active.values_list("server", flat=True).first()
 
 
+def _beside_external(zone: Zone) -> "QuerySet[CertificateAuthority]":
+    """Older CAs that are still trusted, on another server than signs beside an external CA."""
+    active = CertificateAuthority.objects.filter(
+        zone=zone, state=CAState.ACTIVE, kind=Kind.EXTERNAL
+    )
+    rows = CertificateAuthority.objects.filter(zone=zone, kind=Kind.INTERNAL)
+    rows = rows.filter(state=CAState.SUPERSEDED).exclude(server__in=active.values("server"))
+    return (rows if active.exists() else rows.none()).order_by("generation")
+
+
 def lacking(zone: Zone, *, now: datetime) -> list[str]:
     """Say of each older key that a backup made now would lack where it is, and when it comes."""
     live = Operation.objects.filter(zone=zone).live().exists()
     found = []
-    for ca in elsewhere(zone).select_related("server__heartbeat"):
+    beside = _beside_external(zone)
+    stays = set(beside.values_list("pk", flat=True))
+    for ca in (elsewhere(zone) | beside).select_related("server__heartbeat"):
         where = ca.server.name if ca.server else ""
-        if live:
+        if ca.pk in stays and not live:
+            found.append(
+                f"The key of {ca.named} is on {where}, and stays there until that CA ends."
+            )
+        elif live:
             when = "It stays there until the old CA is retired, so that a rollback needs no other"
             found.append(f"The key of {ca.named} is on {where}. {when} server.")
         elif ca.server and not ca.server.is_alive(now):

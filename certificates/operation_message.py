@@ -6,10 +6,18 @@ from datetime import datetime
 from django.conf import settings
 
 from certificates import links, preparing
+from certificates.actions.decisions import why_not_rolled_back
 from certificates.models import Operation
 from certificates.models.operation import CANCELLABLE_STATES, OPEN_STATES, State
 from certificates.standing import Standing
-from certificates.wording import listed, name_of, short_text, state_word, to_the_second
+from certificates.wording import (
+    follows,
+    listed,
+    name_of,
+    short_text,
+    state_word,
+    to_the_second,
+)
 from devices.models import Device
 from zcc.templatetags.numbers import count
 from zcc.templatetags.times import moment_text, span
@@ -37,6 +45,8 @@ class Message:
     can_retire: bool = False
     # Postpone, and Sign off if somebody would be lost.
     can_decide: bool = False
+    # Of an operation in Overlap: why it cannot be rolled back now.
+    why_not_roll_back: str = ""
     # The headline counts down to this.
     activate_at: datetime | None = None
 
@@ -62,6 +72,9 @@ def message(standing: Standing) -> Message:
         else _detail(standing, operation),
         cancel=cancel_button(operation, now=standing.now),
         can_retire=operation.state == State.OVERLAP,
+        why_not_roll_back=why_not_rolled_back(operation)
+        if operation.state == State.OVERLAP
+        else "",
         can_decide=operation.state in CANCELLABLE_STATES and not operation.is_immediate,
         activate_at=operation.activate_at if operation.state == State.ARMED else None,
     )
@@ -157,16 +170,18 @@ def _by(operation: Operation) -> str:
 
 def _getting_ready(standing: Standing, operation: Operation) -> str:
     if operation.is_held:
-        return f"{operation.held_reason} As soon as that is mended it goes on."
+        return f"{operation.held_reason} As soon as that is mended, {follows()}."
     if operation.problem:
         problem = f"It could not go on: {operation.problem}"
         return f"{_by(operation)}. {problem} It is tried again by itself."
     if waiting := preparing.waits_for(operation):
         return f"{_by(operation)}. {_waiting(waiting, now=standing.now)}"
-    return (
-        f"{_by(operation)}, on {operation.initiating_server.name}. A system update carries the new "
-        f"CA to {count(standing.devices, 'device')}. Nothing live has changed yet."
-    )
+    to = count(standing.devices, "device")
+    update = f"A system update carries the new CA to {to}."
+    if operation.is_same_root:
+        update = "Only the servers' certificates change: every device trusts this CA already."
+    where = operation.initiating_server.name
+    return f"{_by(operation)}, on {where}. {update} Nothing live has changed yet."
 
 
 def _waiting(servers: list[Device], *, now: datetime) -> str:
@@ -194,8 +209,10 @@ def _cleaning(standing: Standing) -> str:
     away = [row.device.name for row in waiting if row.device_id in late]
     satellites = [row.device.name for row in waiting if not row.device.is_primary_server]
     said = [f"{listed(clean)} removed what it left." if clean else ""]
-    said.append(f"{listed(asked)} is removing it." if asked else "")
-    said.append(f"{listed(satellites)} does at the next refresh." if satellites else "")
+    verb = "is" if len(asked) == 1 else "are"
+    said.append(f"{listed(asked)} {verb} removing what the operation left." if asked else "")
+    verb = "does" if len(satellites) == 1 else "do"
+    said.append(f"{listed(satellites)} {verb} at the next refresh." if satellites else "")
     said.append(f"{listed(away)} does when it is back." if away else "")
     return " ".join(
         sentence for sentence in [*said, "The zone goes on with the CA it has."] if sentence

@@ -6,11 +6,18 @@ certificates." (manual) Agents of this product trust CAs and keep no server's ce
 them it is a precaution; others are what the sentence is about.
 """
 
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
 from django.db.models import Q
 
 from certificates.models import Operation, ServerCertificate
 from certificates.models.server_certificate import State
+from devices.actions import ask_refresh
 from devices.models import Device, DeviceQuerySet, Kind
+from zcc.ground import audit
+from zcc.templatetags.numbers import count
 
 _OF_OPERATION = [State.FUTURE, State.CURRENT]
 _REPLACED = [State.CURRENT, State.PREVIOUS]
@@ -36,6 +43,14 @@ def refresh_needed(operation: Operation) -> DeviceQuerySet:
     silent = Q(last_full_refresh_at=None) | Q(last_full_refresh_at__lt=since)
     devices = Device.objects.filter(silent, zone=operation.zone_id).active()
     return devices.exclude_primary_servers()
+
+
+@transaction.atomic
+def ask_all(operation: Operation, *, by: Any, now: datetime) -> int:
+    """Ask all of them to refresh now; return how many there are."""
+    asked = ask_refresh(refresh_needed(operation), now=now)
+    audit.record("Refresh all", operation, by=by, at=now, note=count(asked, "device"))
+    return asked
 
 
 def _has_another(row: ServerCertificate, operation: Operation) -> bool:

@@ -1,6 +1,7 @@
 """What the page of a rehearsal says: how far each device is, who passed, what was live."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from statistics import median
@@ -8,6 +9,7 @@ from statistics import median
 from certificates.models import Rehearsal, RehearsalDevice, RehearsalEvent
 from certificates.models.rehearsal import State
 from certificates.wording import listed, name_of
+from zcc.ground import paging
 from zcc.templatetags.numbers import count
 from zcc.templatetags.words import family, word_icon
 
@@ -30,6 +32,7 @@ _FAMILIES = {
 class Progress:
     """How far a device is: the word, since when, and what is wrong, if something is."""
 
+    pk: int  # of the device
     device: object
     word: str
     at: datetime | None
@@ -62,8 +65,8 @@ class Verdict:
 class Report:
     """A rehearsal as it stands, and its result when it is over."""
 
-    def __init__(self, row: Rehearsal, *, now: datetime) -> None:
-        self.row, self.now = row, now
+    def __init__(self, row: Rehearsal, query: Mapping[str, str], *, now: datetime) -> None:
+        self.row, self.query, self.now = row, query, now
 
     @property
     def word(self) -> str:
@@ -108,6 +111,13 @@ class Report:
     def devices(self) -> list[Progress]:
         rows = self.row.devices.select_related("device").order_by("device__name", "pk")
         return [self._progress(row) for row in rows]
+
+    @cached_property
+    def page(self) -> paging.Page:
+        """The devices that the address asks for, a page at a time."""
+        rows = self.row.devices.select_related("device")
+        page = paging.cut(rows, self.query, key="device__name")
+        return replace(page, rows=[self._progress(row) for row in page.rows])
 
     @property
     def passed(self) -> list[Progress]:
@@ -175,7 +185,7 @@ class Report:
         passed = row.proven_at is not None and row.switched_at is not None
         took = row.proven_at - row.told_at if row.proven_at and row.told_at else None
         why = "" if passed else self._why_not(row)
-        return Progress(row.device.name, word, at, passed, why, took)
+        return Progress(row.device_id, row.device.name, word, at, passed, why, took)
 
     def _why_not(self, row: RehearsalDevice) -> str:
         """Return why the device has not passed, as far as it is known."""

@@ -15,9 +15,10 @@ from certificates.actions import retirements
 from certificates.models import CertificateAuthority, Operation, ServerCertificate
 from certificates.models.authority import State as CAState
 from certificates.models.operation import State
+from devices.listing import before_url
 from devices.models import Device
 
-SHOWN = 6
+SHOWN = 20
 # How often a need of an old CA is written down at most.
 NEED_EVERY = timedelta(minutes=1)
 _IN_FORCE = (State.ACTIVATING, State.OVERLAP)
@@ -74,7 +75,7 @@ class Retirement:
         return list(self._only_these.order_by("name")[:SHOWN]) if self.number else []
 
     @property
-    def _silent(self) -> QuerySet[Device]:
+    def _unheard(self) -> QuerySet[Device]:
         since = self.operation.activated_at
         if since is None:
             return Device.objects.none()
@@ -82,14 +83,34 @@ class Retirement:
         return devices.exclude(last_contact_at__gte=since)
 
     @cached_property
-    def silent(self) -> int:
-        """How many devices have not reported since both CAs are trusted."""
-        return self._silent.count()
+    def these_unheard(self) -> int:
+        """How many of those that need it have not reported since both CAs are trusted."""
+        return self._only_these.filter(pk__in=self._unheard.values("pk")).count()
 
     @cached_property
-    def first_silent(self) -> list[Device]:
+    def all_unheard(self) -> int:
+        """How many devices have not reported since, whatever they trust."""
+        return self._unheard.count() if self.these_unheard or self.others_unheard else 0
+
+    @property
+    def unheard_url(self) -> str:
+        """Where these are listed."""
+        since = self.operation.activated_at
+        return before_url(since) if since else ""
+
+    @property
+    def _others_unheard(self) -> QuerySet[Device]:
+        return self._unheard.exclude(pk__in=self._only_these.values("pk"))
+
+    @cached_property
+    def others_unheard(self) -> int:
+        """How many others have not."""
+        return self._others_unheard.count()
+
+    @cached_property
+    def first_unheard(self) -> list[Device]:
         """The first of them by name."""
-        return list(self._silent.order_by("name")[:SHOWN]) if self.silent else []
+        return list(self._others_unheard.order_by("name")[:SHOWN]) if self.others_unheard else []
 
     @cached_property
     def unswitched(self) -> list[str]:

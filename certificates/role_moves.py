@@ -10,12 +10,11 @@ from uuid import UUID
 
 from agent.faults import fault_point
 from agent.home import Home
-from certificates import custody, keys, sealing_keys
+from certificates import backups, custody, keys, sealing_keys
 from certificates.actions.key_requests import STEP_WITHIN
 from certificates.backups import CannotDo
 from certificates.keys import Ring
-from certificates.models import CertificateAuthority, KeyRequest
-from certificates.models.authority import State as CAState
+from certificates.models import KeyRequest
 from pki import keys as pki_keys
 from pki import signatures
 from zcc.ground import clock
@@ -26,8 +25,9 @@ _UPDATE_KEY = "update"
 def send(request: KeyRequest, *, home: Home) -> None:
     """On the holder: seal all keys for the new server alone."""
     ring = keys.ring(home, request.zone)
-    active = CertificateAuthority.objects.get(zone=request.zone, state=CAState.ACTIVE)
-    if active.server_id != request.holder_id or active.guid not in ring.authorities:
+    active = backups.active_ca(request.zone)
+    has_key = active.guid in ring.authorities or not active.is_internal
+    if active.server_id != request.holder_id or not has_key:
         raise CannotDo(f"{request.holder.name} does not hold the key of the active CA.")
     now = clock.now()
     sealed = sealing_keys.seal(
@@ -42,7 +42,7 @@ def receive(request: KeyRequest, *, home: Home) -> None:
     plain = sealing_keys.unseal(
         bytes(request.sealed or b""), context=sealed_for(request), home=home
     )
-    with custody.LOCK:
+    with keys.LOCK:
         stored = keys.store_ring(home, request.zone, Ring.from_bytes(plain))
         fault_point("move-stored")
         request.mark_proven(_proofs(request, stored), until=clock.now() + STEP_WITHIN)
@@ -55,7 +55,9 @@ def give_up(request: KeyRequest, *, home: Home) -> None:
     ring = keys.ring(home, request.zone)
     _check_proofs(request, ring)
     fault_point("move-checked")
-    custody.hand_over(request, set(ring.authorities), now=clock.now())
+    proven = {guid for guid, key in ring.identities.items() if _is_proven(request, guid, key)}
+    given = custody.Given(set(ring.authorities), proven)
+    custody.hand_over(request, given, now=clock.now())
 
 
 def sealed_for(request: KeyRequest) -> bytes:
@@ -70,7 +72,7 @@ def _statement(request: KeyRequest, which: str) -> bytes:
 def _proofs(request: KeyRequest, ring: Ring) -> dict[str, str]:
     signed = {
         str(guid): signatures.sign(key, _statement(request, str(guid)))
-        for guid, key in ring.authorities.items()
+        for guid, key in [*ring.authorities.items(), *ring.identities.items()]
     }
     signed[_UPDATE_KEY] = ring.update_key.sign(_statement(request, _UPDATE_KEY))
     return {which: signature.hex() for which, signature in signed.items()}

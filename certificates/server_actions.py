@@ -14,7 +14,7 @@ from certificates.models.operation import State
 from devices.models import Zone
 from zcc.ground import access
 
-NO_EXTERNAL = "Only while the zone changes to an external CA."
+NO_EXTERNAL = "Only while the zone changes to an external CA. Change CA begins that."
 _TAKEN_BACK = (State.CANCELLING, State.CANCEL_FAILED, State.ROLLING_BACK, State.ROLLED_BACK)
 
 

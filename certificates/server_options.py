@@ -28,7 +28,7 @@ class Option:
 def future_options(row: ServerRow) -> list[Option]:
     """Return what can be done about the server's future certificate now, besides viewing it."""
     operation = row.future.operation if row.future is not None else row.operation
-    if operation is None:
+    if operation is None or row.is_taken_back:
         return []
     if operation.is_to_external:
         return _of_external(row)

@@ -37,6 +37,7 @@ class ServerRow:
     device: Device
     now: datetime
     holds_ca: bool = False
+    is_ca_external: bool = False
     current: ServerCertificate | None = None
     future: ServerCertificate | None = None
     operation: Operation | None = None
@@ -73,6 +74,20 @@ class ServerRow:
         return "Outdated" if self.lacks else self.future.status(self.now)
 
     @property
+    def is_taken_back(self) -> bool:
+        """Whether the future certificate goes with an operation that is being canceled."""
+        operation = self.future.operation if self.future is not None else None
+        return operation is not None and operation.state in _CANCELS
+
+    @property
+    def needs_you(self) -> bool:
+        """Whether the request waits for somebody to have it signed by the external CA."""
+        future = self.future
+        if future is None or future.state != State.REQUESTED or self.is_taken_back or self.lacks:
+            return False
+        return future.csr is not None and bool(future.operation and future.operation.is_to_external)
+
+    @property
     def future_options(self) -> list[Option]:
         return future_options(self)
 
@@ -81,6 +96,15 @@ class ServerRow:
         if self.holds_ca:
             return "CA role"
         return "" if self.device.is_primary_server else "Satellite"
+
+    @property
+    def without(self) -> str:
+        """What is said of a server that shows no certificate."""
+        if not self.is_ca_external:
+            return "None yet. It asks for one at its next contact."
+        if self.progress is not None and self.progress.activated_at is None:
+            return "None. It gets that of this operation."
+        return "None. The external CA signs it one with the next Change CA."
 
     @property
     def is_expired(self) -> bool:
@@ -120,7 +144,7 @@ class ServerRow:
         if self.is_late:
             return "Late server"
         if operation.state in _CANCELS:
-            return "Cancelling"
+            return "Canceling"
         if operation.state == OperationState.ARMED and progress and progress.armed_at:
             return "Armed"
         return str(self.update.get_state_display()) if self.update else "Not assigned"
@@ -131,9 +155,14 @@ class ServerRow:
         lines = [self._since()] if self._since() else []
         if self.update and self.update.state == DeviceState.FAILED and self.update.reason:
             lines.append(self.update.reason)
-        is_future = self.progress is not None and self.progress.is_by_hand
-        if self.progress and self.progress.problem and self.operation and not is_future:
+        if self.operation is None or self.progress is None:
+            return lines
+        if self.progress.updater_ran_at and not self.progress.activated_at:
+            lines.append(f"Updater Tool ran {self._at(self.progress.updater_ran_at)}")
+        if self.progress.problem and not self.progress.is_by_hand:  # else: see `future_line`
             lines.append(self.progress.problem)
+        if self.progress.updater_problem:
+            lines.append(f"Updater Tool: {self.progress.updater_problem}")
         return lines
 
     def _since(self) -> str:
@@ -144,7 +173,7 @@ class ServerRow:
             return self._switched(operation, progress.activated_at)
         if self.is_late:
             return (
-                f"silent since {self._at(self.last_heard)}"
+                f"not heard of since {self._at(self.last_heard)}"
                 if self.last_heard
                 else "not heard of yet"
             )
@@ -174,6 +203,8 @@ class ServerRow:
             return self.progress.problem
         if self.future is None:
             return missing_line(self)
+        if self.is_taken_back:
+            return "is removed with the operation"
         if self.lacks:
             return f"has no {listed(list(self.lacks))}"
         if self.future.state == State.FAILED:
@@ -181,8 +212,16 @@ class ServerRow:
         if self.future.state == State.REQUESTED:
             return self._waiting()
         if self.operation is None:
-            return self.future.reason or f"replaces that of {self.device.name}"
+            place = f"replaces that of {self.device.name}" if self.current else "is put to use"
+            return self.future.reason or place
         return self._coming(self.operation)
+
+    @property
+    def future_caution(self) -> str:
+        """What is to be known of a certificate that an external CA has signed, and that will do."""
+        future = self.future
+        is_here = future is not None and future.state == State.FUTURE and not self.is_taken_back
+        return future.reason if is_here and future is not None and future.operation_id else ""
 
     def _waiting(self) -> str:
         assert self.future is not None
@@ -201,8 +240,6 @@ class ServerRow:
         return "" if self.device.is_alive(self.now) else "it makes its key when it is back"
 
     def _coming(self, operation: Operation) -> str:
-        if operation.state in _CANCELS:
-            return "is removed with the operation"
         if self.is_late:
             return "switches when it is back"
         if operation.activated_at:
@@ -213,7 +250,7 @@ class ServerRow:
 
     def _when(self, at: datetime) -> str:
         words = short_text(at, now=self.now)
-        return f"at {words}" if "," not in words else f"on {day_text(at)}"
+        return f"at {words}" if "," not in words else f"on {words}"
 
     def _at(self, at: datetime | None) -> str:
         return short_text(at, now=self.now) if at else ""
@@ -233,6 +270,7 @@ def server_rows(standing: Standing, *, may_manage: bool = False) -> list[ServerR
             device=server,
             now=standing.now,
             holds_ca=authority is not None and authority.is_role_of(server),
+            is_ca_external=authority is not None and not authority.is_internal,
             current=current.get(server.pk),
             future=future.get(server.pk),
             operation=operation,

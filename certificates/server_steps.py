@@ -13,14 +13,23 @@ from django.db import transaction
 
 from agent import satellite
 from agent.home import Home, HomeError
-from certificates import by_hand, home_trust, issuing, links, setup_page, trust, wire
+from certificates import (
+    by_hand,
+    home_trust,
+    issuing,
+    links,
+    setup_page,
+    trust,
+    updater_runs,
+    wire,
+)
 from certificates.actions import server_certificates
-from certificates.models import Operation, ServerCertificate, ServerProgress
+from certificates.models import Operation, ServerCertificate, ServerProgress, UpdaterTool
 from certificates.models import server_certificate as certificates
 from certificates.models.server_step import Step
 from pki import csr, describe, imports, keys
 from systemupdates import actions as updates
-from systemupdates import replication
+from systemupdates import overtaken, replication
 from systemupdates.models import device_update as device_updates
 from zcc.ground import claims, clock
 
@@ -29,25 +38,27 @@ logger = logging.getLogger(__name__)
 RETRY_AFTER = timedelta(seconds=5)
 # How often remint-repo is looked at while somebody may put a certificate there.
 LOOK_EVERY = timedelta(seconds=5)
+# An Immediate operation may want the tool before the signing server has had a second to make it.
+TIME_TO_MAKE_UPDATER = timedelta(seconds=10)
 
 
 class StepFailed(Exception):
     """The step could not be done now; the message is for the user."""
 
 
-def due_step(row: ServerProgress) -> Step | None:
+def due_step(row: ServerProgress, *, now: datetime) -> Step | None:
     """Return the step that is due on this server, read from rows."""
     operation = row.operation
+    if not _is_anything_left(row):  # nearly always, and then nothing is asked of the database
+        return None
     future = _certificate(row)
-    update_row = operation.update.device_updates.filter(device=row.device).first()
-    released = operation.is_immediate or (
-        update_row is not None and update_row.is_released and update_row.state not in _AT_REST
-    )
+    released = _is_its_turn(row, now=now)
     step = row.next_step(
         operation.state,
         is_issued=future is not None and future.state == certificates.State.FUTURE,
         is_released=released,
         is_switched=operation.activated_at is not None,
+        is_updater_due=released and row.is_updater_wanted and _may_run_updater(row, now=now),
     )
     if step is None and row.may_look(operation.state):
         return Step.LOOK
@@ -58,9 +69,50 @@ def due_step(row: ServerProgress) -> Step | None:
 _AT_REST = (device_updates.State.FAILED, device_updates.State.IGNORED)
 
 
+def _is_anything_left(row: ServerProgress) -> bool:
+    """Whether a step would be due if everything that it waits for were there."""
+    step = row.next_step(
+        row.operation.state,
+        is_issued=True,
+        is_released=True,
+        is_switched=row.operation.activated_at is not None,
+        is_updater_due=row.is_updater_wanted,
+    )
+    return step is not None or row.may_look(row.operation.state)
+
+
+def _is_its_turn(row: ServerProgress, *, now: datetime) -> bool:
+    """
+    Whether this server may do its part of the update.
+
+    The order is that of the update's groups. An Immediate operation has none before the switch:
+    then the others wait for the initiating server if that runs.
+    """
+    operation = row.operation
+    if not operation.is_immediate:
+        update_row = operation.update.device_updates.filter(device=row.device).first()
+        return (
+            update_row is not None and update_row.is_released and update_row.state not in _AT_REST
+        )
+    if row.device_id == operation.initiating_server_id or row.staged_at:
+        return True
+    first = operation.servers.filter(device=operation.initiating_server_id)
+    found = first.select_related("device__heartbeat").first()
+    return found is None or found.is_updater_through or not found.device.is_alive(now)
+
+
+def _may_run_updater(row: ServerProgress, *, now: datetime) -> bool:
+    """Whether its last failure is long enough ago, and it is not only just being made."""
+    if row.updater_retry_at is not None and row.updater_retry_at > now:
+        return False
+    begun_at = row.operation.activated_at if row.operation.is_immediate else None
+    is_new = begun_at is not None and now < begun_at + TIME_TO_MAKE_UPDATER
+    return not is_new or UpdaterTool.objects.filter(operation=row.operation).exists()
+
+
 def carry_out(row: ServerProgress, *, home: Home) -> None:
     """Do the step that is due on the claimed row's server, and note that it is done."""
-    step = due_step(row)
+    step = due_step(row, now=clock.now())
     if step is None:
         claims.release(row)
         return
@@ -70,11 +122,18 @@ def carry_out(row: ServerProgress, *, home: Home) -> None:
     except (StepFailed, HomeError, replication.NoSource, OSError, ValueError) as error:
         logger.warning("%s: could not %s: %s", row.device.name, step.label, error)
         claims.mine(row).update(
-            problem=str(error)[:400],
+            problem=_in_words(error)[:400],
             retry_at=clock.now() + RETRY_AFTER,
             claim_id=None,
             lease_until=None,
         )
+
+
+def _in_words(error: Exception) -> str:
+    """What an administrator can mend on the server, where the operating system says what it is."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}. Mend it there; it is tried again by itself."
+    return str(error)
 
 
 def _request(row: ServerProgress, home: Home) -> None:
@@ -132,7 +191,7 @@ def _pair_by_hand(
 
 
 def _stage(row: ServerProgress, home: Home) -> None:
-    operation, device = row.operation, row.device
+    operation = row.operation
     if not operation.is_immediate:  # otherwise the content comes by its own schedule, later
         _bring_content(row, home)
     certificate = _certificate(row)
@@ -150,10 +209,8 @@ def _stage(row: ServerProgress, home: Home) -> None:
         bridge_pem=links.bridge(operation),
         key_der=keys.to_der(pair.key) if pair else None,
     )
-    home_trust.follow(device, home=home)
     now = clock.now()
     with transaction.atomic():
-        _report(row, device_updates.State.PENDING)
         if _is_still(certificate):
             _done(row, staged_at=now)
         else:
@@ -171,9 +228,44 @@ def _bring_content(row: ServerProgress, home: Home) -> None:
         sources = updates.sources(row.operation.update, device=row.device)
         replication.bring(row.operation.update, home=home, sources=sources)
     except replication.NoSource as error:
-        _report(row, device_updates.State.FAILED, reason=f"No content: {error}")
+        _report(row, device_updates.State.FAILED, reason=str(error))
         raise
     _report(row, device_updates.State.UPDATING)
+
+
+def _update(row: ServerProgress, home: Home) -> None:
+    """
+    Run the Certificate Updater Tool that this server offers.
+
+    What it does or cannot do is shown; everything it does the other steps have done or will do.
+    """
+    if not row.staged_at and not row.operation.is_immediate:
+        _bring_content(row, home)
+    facts, said = _facts_of_run(row, home)
+    with transaction.atomic():
+        if _done(row, **facts):
+            updater_runs.note(row, said=said, problem=str(facts["updater_problem"]), at=clock.now())
+            row.refresh_from_db(fields=["updater_ran_at", "updater_failures"])
+            if row.is_updater_through:
+                _report(row, device_updates.State.PENDING)
+    # What the zone trusts may have changed since the tool was made.
+    home_trust.follow(row.device, home=home)
+
+
+def _facts_of_run(row: ServerProgress, home: Home) -> tuple[dict[str, object], str]:
+    """Return what the row is to say, and what the tool said."""
+    try:
+        said = updater_runs.run(row.operation, row.device, home=home)
+    except updater_runs.DidNotRun as error:
+        logger.warning("%s: the Certificate Updater Tool: %s", row.device.name, error)
+        failures = row.updater_failures + 1
+        retry_at = clock.now() + updater_runs.again_after(failures)
+        return _of_updater(problem=str(error)[:400], failures=failures, retry_at=retry_at), ""
+    return _of_updater(problem="", failures=0, retry_at=None, ran_at=clock.now()), said
+
+
+def _of_updater(**facts: object) -> dict[str, object]:
+    return {f"updater_{name}": value for name, value in facts.items()}
 
 
 def _arm(row: ServerProgress, home: Home) -> None:
@@ -211,6 +303,7 @@ def _activate(row: ServerProgress, home: Home) -> None:
         if certificate is not None:
             server_certificates.take_into_use(certificate, now=now)
         _report(row, device_updates.State.COMPLETED)
+        overtaken.complete(row.device, now=now)
         _done(row, activated_at=now)
     home_trust.follow(row.device, home=home)
 
@@ -232,7 +325,7 @@ def _retire(row: ServerProgress, home: Home) -> None:
 
 
 def _clean(row: ServerProgress, home: Home) -> None:
-    if updates.is_being_fetched(row.operation.update, row.device, now=clock.now()):
+    if not updates.let_go_of_content(row.operation.update, row.device, now=clock.now()):
         raise StepFailed("The content is still on its way to this server.")
     home.clean(str(row.operation.guid))
     home_trust.follow(row.device, home=home)
@@ -267,6 +360,7 @@ _STEPS = {
     Step.REQUEST: _request,
     Step.LOOK: _look,
     Step.STAGE: _stage,
+    Step.UPDATE: _update,
     Step.ARM: _arm,
     Step.ACTIVATE: _activate,
     Step.RETIRE: _retire,
@@ -275,7 +369,7 @@ _STEPS = {
 }
 
 
-def _done(row: ServerProgress, **facts: datetime) -> bool:
+def _done(row: ServerProgress, **facts: object) -> bool:
     """Note what was done and give the row back; False, and nothing, once the claim is lost."""
     done = {"problem": "", "retry_at": None, "claim_id": None, "lease_until": None}
     return bool(claims.mine(row).update(**done, **facts))

@@ -8,12 +8,17 @@ servers than one grouped query.
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
+from typing import Any
 
-from certificates import guard, links
+from django.db.models import QuerySet
+
+from certificates import guard, identity_cas, links, readiness
 from certificates.cut_off import CutOff, cut_off
 from certificates.devices_left_behind import LeftBehind
+from certificates.mobiles_to_enrol import Numbers, numbers, to_enrol
 from certificates.models import (
     CertificateAuthority,
+    IdentityCA,
     LinkCertificate,
     Operation,
     OperationEvent,
@@ -22,13 +27,17 @@ from certificates.models import (
 )
 from certificates.models.authority import State as CAState
 from certificates.models.operation import State
+from certificates.models.server_certificate import State as CertificateState
 from devices.models import Device, Zone
+from devices.standing import silent
 from systemupdates import overview
 from systemupdates.models import Replication
+from zcc.ground import counting
 
 # After the activation devices and late servers follow; then nothing moves by the second any more.
 SETTLING = timedelta(minutes=10)
-
+# Then what servers had is canceled because the operation ends, not because it was replaced.
+_TAKING_BACK = (State.CANCELLING, State.CANCEL_FAILED, State.ROLLING_BACK)
 
 SHOWN = 6
 
@@ -70,32 +79,50 @@ class Standing:
         return rows.select_related("server__heartbeat", "zone").first()
 
     @cached_property
+    def identity_ca(self) -> IdentityCA | None:
+        """Who signs identities of mobile devices while the CA is an external one."""
+        return identity_cas.in_force(self.authority) if self.authority else None
+
+    @cached_property
+    def identity_ca_problem(self) -> str:
+        """Why that one could not be made yet, nothing if nobody knows."""
+        rows = IdentityCA.objects.in_force().filter(authority=self.authority, der=None)
+        return rows.values_list("problem", flat=True).first() or ""
+
+    @cached_property
     def ca_server_is_away(self) -> str:
-        """Why nothing can be done with the CA's key, nothing if its server runs."""
-        server = self.authority.server if self.authority and self.authority.is_internal else None
-        if server is None or server.is_alive(self.now):
+        """Why nothing can be done with the CA's key, or the update key; nothing if it can."""
+        authority, server = self.authority, self.authority.server if self.authority else None
+        if authority is None or server is None or server.is_alive(self.now):
             return ""
+        has = (
+            "has the CA's key" if authority.is_internal else "signs what devices are told to trust"
+        )
         return (
-            f"{server.name}, which has the CA's key, does not run. Start it. If it is gone for "
-            "good, use Restore CA with a backup."
+            f"{server.name}, which {has}, does not run. Start it. If it is gone for good, use "
+            "Restore CA with a backup."
         )
 
     @cached_property
     def backup(self) -> VerifiedBackup | None:
-        """The last verified backup that holds the key of the active CA."""
+        """The last verified backup with the key of the active CA; of an external one, of all."""
+        if self.authority is None:
+            return None
+        if not self.authority.is_internal:
+            return self.earlier_backup  # each has the update key
         rows = VerifiedBackup.objects.filter(authority=self.authority).select_related("by")
-        return rows.order_by("at").last() if self.authority else None
+        return rows.order_by("at").last()
 
     @cached_property
     def earlier_backup(self) -> VerifiedBackup | None:
         """The last verified backup of an older CA, for when there is none of the active one."""
-        rows = VerifiedBackup.objects.filter(authority__zone=self.zone).select_related("authority")
-        return rows.order_by("at").last()
+        rows = VerifiedBackup.objects.filter(authority__zone=self.zone)
+        return rows.select_related("authority", "by").order_by("at").last()
 
     @property
     def needs_backup(self) -> bool:
-        """Whether the key of the active CA is on its server and nowhere else."""
-        return bool(self.authority and self.authority.is_internal and self.backup is None)
+        """Whether the active CA's key, or beside an external CA the update key, exists once."""
+        return self.authority is not None and self.backup is None
 
     @cached_property
     def operation(self) -> Operation | None:
@@ -132,8 +159,7 @@ class Standing:
     @property
     def is_taken_back(self) -> bool:
         """Whether the operation is being cancelled: nobody has to get ready for it any more."""
-        states = (State.CANCELLING, State.CANCEL_FAILED, State.CANCELLED)
-        return self.operation is not None and self.operation.state in states
+        return self.operation is not None and self.operation.is_taken_back
 
     @cached_property
     def counts(self) -> overview.Counts:
@@ -151,8 +177,7 @@ class Standing:
             return LostDevices()  # there was no activation to get ready for: see `stranded`
         if operation.is_strict and operation.state == State.ASSIGNED and not operation.is_held:
             return LostDevices()
-        rows = guard.lost(operation)
-        number = rows.count()
+        rows, number = guard.lost(operation), self.would_be_lost
         if not number:
             return LostDevices()
         signed = not guard.unsigned(operation, guard.standing_sign_off(operation)).exists()
@@ -164,7 +189,18 @@ class Standing:
         operation = self.operation
         if operation is None or operation.state not in (State.ASSIGNED, State.ARMED):
             return 0
-        return 0 if operation.is_immediate else guard.lost(operation).count()
+        return 0 if operation.is_immediate else self._number("lost", guard.lost(operation))
+
+    def _number(self, word: str, rows: QuerySet[Any]) -> int:
+        """Count devices in the operation; in a large zone it is kept for a moment."""
+        assert self.operation is not None
+
+        def count() -> dict[str, int]:
+            number = rows.count()
+            return {"these": number, "others": max(self.devices - number, 0)}
+
+        key = (word, self.operation.guid, self.operation.state, self.operation.activate_at)
+        return counting.kept(key, count)["these"]
 
     @property
     def signed_off(self) -> bool:
@@ -177,8 +213,14 @@ class Standing:
         operation = self.operation
         if operation is None or not operation.is_immediate or operation.activated_at is None:
             return StrandedDevices()
-        rows = LeftBehind(operation).without_new
+        links_help = to_enrol(self.zone, now=self.now).values("pk")
+        rows = LeftBehind(operation).without_new.exclude(pk__in=links_help)
         return StrandedDevices(rows.count(), list(rows[:SHOWN]))
+
+    @cached_property
+    def mobiles_to_enrol(self) -> Numbers:
+        """Mobiles that cannot call any more: each needs a link."""
+        return numbers(self.zone, now=self.now)
 
     @cached_property
     def cut_off(self) -> CutOff:
@@ -186,9 +228,23 @@ class Standing:
         return cut_off(self.zone)
 
     @cached_property
-    def proven(self) -> int:
-        """How many devices hold a proof; Primary Servers need none."""
-        return guard.proven(self.operation).count() if self.operation else 0
+    def readiness(self) -> readiness.Readiness | None:
+        """How many are ready for the activation; None once it is over, or was taken back."""
+        operation = self.operation
+        if operation is None or operation.activated_at or operation.is_taken_back:
+            return None
+        ready = readiness.counted(operation).filter(readiness.is_ready(operation))
+        return readiness.Readiness(
+            self._number("ready", ready),
+            self._number("proven", guard.proven(operation)),
+            readiness.without_certificate(operation).count(),
+        )
+
+    @property
+    def ready_percent(self) -> int:
+        """Rounded down: never 100 while one is missing."""
+        ready = self.readiness.ready if self.readiness else 0
+        return ready * 100 // self.counts.counted if self.counts.counted else 0
 
     @cached_property
     def replicas(self) -> overview.Replicated:
@@ -202,7 +258,12 @@ class Standing:
         if self.operation is None:
             return None
         rows = Replication.objects.filter(update=self.operation.update, server__retired_at=None)
-        return rows.missing().select_related("server").order_by("-due_at", "server__name").first()
+        return (
+            rows.missing()
+            .select_related("server__zone")
+            .order_by("-due_at", "server__name")
+            .first()
+        )
 
     @cached_property
     def progress(self) -> list[ServerProgress]:
@@ -247,10 +308,25 @@ class Standing:
         return Device.objects.filter(zone=self.zone).active().count()
 
     @cached_property
+    def silent(self) -> int:
+        """How many devices are silent, each by its own schedule."""
+
+        def count() -> dict[str, int]:
+            number = Device.objects.filter(silent(self.zone, now=self.now)).count()
+            return {"these": number, "others": max(self.devices - number, 0)}
+
+        return counting.kept(("silent", self.zone.pk), count)["these"]
+
+    @cached_property
     def future_certificates(self) -> int:
+        """How many servers have a certificate of the operation; one that was replaced is none."""
         if self.operation is None:
             return 0
-        return self.operation.server_certificates.exclude(sha256="").count()
+        rows = self.operation.server_certificates.exclude(sha256="")
+        if self.operation.is_live and self.operation.state not in _TAKING_BACK:
+            rows = rows.exclude(state=CertificateState.CANCELLED)
+        servers = self.operation.servers.filter(device__retired_at=None).values("device")
+        return rows.filter(device__in=servers).values("device").distinct().count()
 
     @cached_property
     def superseded(self) -> CertificateAuthority | None:
@@ -263,11 +339,9 @@ class Standing:
         """The active CA signed by the oldest one that is still trusted: what servers send."""
         if self.authority is None or self.superseded is None:
             return None
-        return LinkCertificate.objects.filter(
-            certified=self.authority,
-            authority=links.oldest_beside(self.authority),
-            revoked_at=None,
-        ).first()
+        rows = LinkCertificate.objects.filter(certified=self.authority, revoked_at=None)
+        rows = rows.filter(authority=links.oldest_beside(self.authority))
+        return rows.select_related("authority").first()
 
     @cached_property
     def others_superseded(self) -> int:

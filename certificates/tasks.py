@@ -9,6 +9,7 @@ from certificates import (
     due,
     evidence_packs,
     home_trust,
+    identity_cas,
     initiating_work,
     joining,
     key_ends,
@@ -20,6 +21,7 @@ from certificates import (
     sealed_transfer,
     sealing_keys,
     server_steps,
+    setup_page,
 )
 from certificates.actions import (
     change_ca,
@@ -129,13 +131,21 @@ def issue(*, certificate_id: int) -> None:
 
 @shared_task(ignore_result=True)
 def issue_identity(*, identity_id: int) -> None:
-    """On the server of the active CA: sign a mobile's request."""
-    now = clock.now()
+    """On the server that signs identities: sign a mobile's request."""
+    now, server = clock.now(), Device.objects.here()
     rows = MobileIdentity.objects.filter(pk=identity_id).to_be_issued(now)
     row = claims.claim(rows, now=now)
     if row is not None:
         with claims.held(row) as hold:
-            identities.issue(row, home=here.home(), hold=hold, now=now)
+            identities.issue(row, server=server, home=here.home(), hold=hold, now=now)
+
+
+@shared_task(ignore_result=True)
+def make_identity_ca(*, authority_id: int) -> None:
+    """On the signing server: who signs identities while an external CA is in force."""
+    row = identity_cas.claim(authority_id, server=Device.objects.here(), now=clock.now())
+    if row is not None:
+        identity_cas.carry_out(row, home=here.home())
 
 
 @shared_task(ignore_result=True)
@@ -265,8 +275,9 @@ def publish_sealing_key(*, pk: int) -> None:
 
 @shared_task(ignore_result=True)
 def free_leftovers() -> None:
-    """At a worker's start: free what its predecessor on this server held."""
+    """At a worker's start: free what its predecessor held, offer the agent that it brings along."""
     server = Device.objects.filter(guid=here.identity().guid).select_related("zone").first()
     if server is not None:
         leftovers.free(server)
         rehearsing.forget_leftovers(server, home=here.home())
+        setup_page.write(server, home=here.home())

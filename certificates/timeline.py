@@ -7,14 +7,14 @@ from django.urls import reverse
 
 from certificates.models.operation import State
 from certificates.standing import Standing
-from certificates.wording import day_text, name_of, short_text, to_the_second
+from certificates.wording import listed, name_of, short_text, to_the_second
+from devices.standing import standing
 from systemupdates.models.replication import State as ReplicationState
 from zcc.templatetags.numbers import count
 from zcc.templatetags.times import planned_text
 
-# In which states a step is over.
-_AFTER_PREPARING = (State.REPLICATING, State.ASSIGNED, State.ARMED, State.ACTIVATING, State.OVERLAP)
-_AFTER_REPLICATING = _AFTER_PREPARING[1:]
+# In which the devices have had their time to apply the update.
+_AFTER_ASSIGNED = (State.ARMED, State.ACTIVATING)
 _TAKEN_BACK = (State.CANCELLING, State.CANCEL_FAILED, State.CANCELLED)
 
 
@@ -67,7 +67,8 @@ class Timeline:
         if state in (State.OVERLAP, State.COMPLETED):
             return [self._initiated(), self._assigned(), self._activated(), *self._overlap()]
         if state in (State.ARMED, State.ACTIVATING):
-            return [self._initiated(), self._assigned(), self._armed(), self._activation()]
+            before = [self._initiated(), self._replicated(), self._assigned(), self._applied()]
+            return [*before, self._armed(), self._activation()]
         return [
             self._initiated(),
             self._replicated(),
@@ -132,10 +133,16 @@ class Timeline:
         row = self.standing.behind
         if row is None:
             return ""
+        if "Content" in row.server.roles_not_taken:
+            return f"{row.server.name} has not taken up its role Content Satellite"
         if row.state == ReplicationState.FAILED:
             return f"{row.server.name} could not fetch it"
         if row.due_at > self.now and not self.operation.update.is_assigned:
             return f"{row.server.name}: next at {short_text(row.due_at, now=self.now)}"
+        if standing(row.server, now=self.now).is_silent:
+            return f"{row.server.name} is silent: it fetches it when it is back"
+        if row.state == ReplicationState.WAITING and not row.server.is_primary_server:
+            return f"{row.server.name} fetches it at its next refresh"
         return f"{row.server.name} fetches it now"
 
     def _assigned(self) -> Step:
@@ -157,18 +164,30 @@ class Timeline:
         return [self._assigned()] if State.ASSIGNED in self.standing.events else []
 
     def _ready(self) -> Line:
-        counts = self.standing.counts
-        return Line(f"{counts.ready:,} of {counts.counted:,} ready")
+        readiness = self.standing.readiness
+        ready = readiness.ready if readiness else 0
+        return Line(f"{ready:,} of {self.standing.counts.counted:,} ready")
 
     def _applied(self) -> Step:
         title = "Devices apply the update"
+        if self.operation.state in _AFTER_ASSIGNED:
+            return Step(title, "done", [self._ready()] if self.standing.readiness else [])
         if self.operation.state != State.ASSIGNED:
             return Step(title, "", [Line("at their next refresh")])
         servers = f"{self.standing.how_many('staged_at')} of {len(self.standing.progress)} servers"
-        lines = [self._ready(), Line(f"{servers} staged")]
+        lines = [self._ready(), Line(f"{servers} staged"), Line(self._updater())]
         if self.operation.is_held:
             return Step("Held", "warn", lines, "pause-circle-fill")
         return Step(title, "now", lines, "circle-half")
+
+    def _updater(self) -> str:
+        """Where the Certificate Updater Tool stands, which runs by itself on Primary Servers."""
+        rows = [row for row in self.standing.progress if row.device.is_primary_server]
+        ran = sum(row.updater_ran_at is not None for row in rows)
+        failed = [row.device.name for row in rows if row.updater_problem]
+        if failed:
+            return f"Updater Tool failed on {listed(failed, most=2)}"
+        return f"Updater Tool ran on {ran} of {len(rows)}"
 
     def _armed(self) -> Step:
         event = self.standing.events.get(State.ARMED)
@@ -208,7 +227,9 @@ class Timeline:
 
     def _retires(self) -> Line:
         at = self.operation.retires_at
-        return Line(f"by itself on {day_text(at)}" if at else "by you, not by itself")
+        return Line(
+            f"by itself on {short_text(at, now=self.now)}" if at else "by you, not by itself"
+        )
 
     def _rolled_back(self) -> list[Step]:
         if self.operation.state == State.ROLLED_BACK:
@@ -231,6 +252,6 @@ class Timeline:
         if state == State.CANCEL_FAILED:
             return [Step("Cancel failed", "warn", [*asked[:1], of_all], "x-octagon-fill")]
         return [
-            Step("Cancelling", "now", [*asked[:1], of_all], "arrow-counterclockwise"),
+            Step("Canceling", "now", [*asked[:1], of_all], "arrow-counterclockwise"),
             Step("Canceled", "", [Line("the zone goes on with its CA")]),
         ]

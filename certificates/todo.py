@@ -12,15 +12,22 @@ from certificates.models import Operation
 from certificates.models.operation import CANCELLABLE_STATES, CsrMode, State, WithoutCertificate
 from certificates.refresh_needed import refresh_needed
 from certificates.standing import Standing
-from certificates.wording import day_text, listed
+from certificates.wording import day_text, follows, listed, short_text
+from zcc.ground import here
+from zcc.ground.situation import Answer
 from zcc.templatetags.numbers import count
+from zcc.templatetags.times import planned_text
 
 _OVER = (State.CANCELLING, State.CANCEL_FAILED, State.ROLLING_BACK)
 
 
 @dataclass(frozen=True)
 class Todo:
-    """One thing to do. `look`: done, now, later. With `button` it leads to `url`."""
+    """
+    One thing to do. `look`: done, now, later. With `button` it leads to `url`.
+
+    With `devices_button` a POST to the same `url` does it at once, for who may manage devices.
+    """
 
     look: str
     title: str
@@ -29,6 +36,7 @@ class Todo:
     url: str = ""
     icon: str = ""
     is_file: bool = False
+    devices_button: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,38 @@ class Missing:
 
     def is_late(self, now: datetime) -> bool:
         return self.by is not None and self.by <= now
+
+    def task(self, standing: Standing) -> Answer:
+        """Say how many are to come by when, and what it means if they come later."""
+        number, names = count(len(self.names), "certificate"), listed(self.names)
+        is_manual = self.operation.csr_mode == CsrMode.MANUAL
+        url = "" if is_manual else reverse("certificates:import_certificate")
+        what = f"Put {number} in place" if is_manual else f"Import {number}"
+        if self.operation.activated_at is not None:
+            more = f"{names} still shows the old one, and switches when it is here."
+            return Answer("warn", f"{what}.", more, url)
+        if self.operation.is_held:
+            here = "it is" if len(self.names) == 1 else "they are"
+            return Answer("warn", f"{what} now.", f"Once {here} here, {follows()}.", url)
+        if self.by is None or self.is_late(standing.now):
+            more = f"Missing: {names}. Activation {planned_text(self.operation.activate_at)}."
+            return Answer("warn", f"{what} now.", more, url)
+        by, activation = self._days(self.by, now=standing.now)
+        have = "has" if standing.devices == 1 else "have"
+        come = "it comes" if len(self.names) == 1 else "they come"
+        devices = f"{count(standing.devices, 'device')} {have}"
+        more = f"If {come} later, {devices} too little time before {activation}."
+        if self.operation.is_same_root:
+            more = f"Every device trusts this CA already. Activation {activation}."
+        return Answer("next", f"{what} by {by}.", more, url)
+
+    def _days(self, by: datetime, *, now: datetime) -> tuple[str, str]:
+        """Return both dates as days; of the same day the hours matter."""
+        activate_at = self.operation.activate_at
+        by_day, activation = day_text(by), day_text(activate_at)
+        if by_day != activation:
+            return by_day, activation
+        return short_text(by, now=now), short_text(activate_at, now=now)
 
 
 def missing(standing: Standing) -> Missing | None:
@@ -108,9 +148,16 @@ def _automatic(standing: Standing, names: list[str]) -> list[Todo]:
 
 def _by_hand(names: list[str]) -> list[Todo]:
     where = "Put server.pem, with its whole chain, and key.der into the folder remint-repo of"
-    text = f"{where} {listed(names, most=6)}." if names else "All are in place."
+    here_are = here.server_names()
+    servers = [f"{name} ({_folder(name, is_here=name in here_are)})" for name in names]
+    text = f"{where} {listed(servers, most=6)}." if names else "All are in place."
     title = "Put the signed certificates into remint-repo"
     return [Todo("now" if names else "done", title, text)]
+
+
+def _folder(name: str, *, is_here: bool) -> str:
+    """Say where it is if the server's home is on this host."""
+    return str(here.home(name).path / "remint-repo") if is_here else "in its home"
 
 
 def _refresh(operation: Operation) -> list[Todo]:
@@ -118,19 +165,23 @@ def _refresh(operation: Operation) -> list[Todo]:
     if not number:
         return []
     url = reverse("certificates:refresh_needed", args=[operation.pk])
-    text = "A Primary Server's certificate will have another subject."
-    return [Todo("now", f"Refresh needed: {count(number, 'device')}", text, "Show them", url)]
+    has = "has" if operation.activated_at else "will have"
+    text = f"A Primary Server's certificate {has} another subject."
+    title = f"Refresh needed: {count(number, 'device')}"
+    return [Todo("now", title, text, "Show them", url, devices_button="Refresh all")]
 
 
 def _rest(operation: Operation, names: list[str]) -> Todo:
     text = "Replication, assignment and activation follow by themselves."
+    if names and operation.is_held:
+        return Todo("later", "Nothing more", f"Once nothing holds the operation, {follows()}.")
     if names and operation.state in CANCELLABLE_STATES:
-        on = day_text(operation.activate_at)
+        at = planned_text(operation.activate_at)
         holds = operation.without_certificate == WithoutCertificate.HOLD
         then = (
             "is held until every server has its certificate."
             if holds
             else "goes on without them; they stay on their old certificate until theirs is here."
         )
-        text = f"{text} The activation on {on} {then}"
+        text = f"{text} The activation, {at}, {then}"
     return Todo("later", "Nothing more", text)

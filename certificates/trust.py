@@ -21,6 +21,7 @@ from agent.home import Home
 from certificates import keys
 from certificates.models import CertificateAuthority, Operation, PublishedTrust
 from certificates.models.authority import distinct
+from certificates.models.certificate import Certificate
 from certificates.models.operation import State
 from devices.models import Zone
 from pki import describe, manifest
@@ -53,7 +54,7 @@ def told_operation(zone: Zone) -> Operation | None:
     return operations.select_related("new_ca", "old_ca", "update").order_by("pk").last()
 
 
-def anchor_pem(authority: CertificateAuthority) -> str:
+def anchor_pem(authority: Certificate) -> str:
     return authority.x509().public_bytes(Encoding.PEM).decode()
 
 

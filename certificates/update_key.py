@@ -9,10 +9,11 @@ from datetime import datetime
 from uuid import UUID
 
 from agent.home import Home
-from certificates import custody, keys, sealed_transfer
+from certificates import keys, sealed_transfer
 from certificates.keys import KeyUnavailable
 from certificates.models import CertificateAuthority, KeyRequest, Operation, SealedTransfer
 from certificates.models.authority import TRUSTED_STATES, State
+from certificates.models.operation import TAKEN_BACK_STATES
 from certificates.models.operation import State as OperationState
 from devices.models import Device
 from zcc.ground import here
@@ -58,7 +59,7 @@ def forget_unless_needed(device: Device, *, home: Home, besides: UUID | None = N
 
     `besides` is the id of a CA that does not count, because it is being cancelled.
     """
-    with custody.LOCK:
+    with keys.LOCK:
         if KeyRequest.objects.open().of_the_role().filter(server=device).exists():
             return  # the role, and this key with it, is on its way here
         _forget_unless_needed(device, home, besides)
@@ -67,5 +68,7 @@ def forget_unless_needed(device: Device, *, home: Home, besides: UUID | None = N
 def _forget_unless_needed(device: Device, home: Home, besides: UUID | None) -> None:
     theirs = CertificateAuthority.objects.filter(zone=device.zone_id, server=device)
     theirs = theirs.exclude(guid=besides) if besides else theirs
+    ending = Operation.objects.filter(zone=device.zone_id, state__in=TAKEN_BACK_STATES)
+    theirs = theirs.exclude(state=State.FUTURE, guid__in=ending.values("guid"))
     if not theirs.filter(state__in=[*TRUSTED_STATES, State.FUTURE]).exists():
         keys.destroy_update_key(home, device.zone)

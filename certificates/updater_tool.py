@@ -121,18 +121,33 @@ def contents(envelope: str) -> bytes:
     return package.contents(start=START, extra=extra)
 
 
-def offered_at(server: Device) -> UpdaterTool | None:
-    """
-    Return the tool that this server offers now, None if it offers none.
+@dataclass(frozen=True)
+class Offer:
+    """The tool of the newest operation, and which servers offer it now."""
 
-    On the initiating server it is there from its making on, elsewhere from the assignment.
-    """
-    operation = operation_of(server.zone)
+    operation: Operation
+    tool: UpdaterTool
+
+    def at(self, server: Device) -> UpdaterTool | None:
+        """The initiating server has it from its making on, the others from the assignment."""
+        update, initiating = self.operation.update, self.operation.initiating_server_id
+        is_everywhere = update.state in _EVERYWHERE or self.operation.activated_at is not None
+        return self.tool if is_everywhere or initiating == server.pk else None
+
+
+def offer(zone: Zone) -> Offer | None:
+    """Return what the servers of the zone offer, None if there is no tool."""
+    operation = operation_of(zone)
     if operation is None:
         return None
     tool = UpdaterTool.objects.filter(operation=operation).select_related("operation").first()
-    is_everywhere = operation.update.state in _EVERYWHERE or operation.activated_at is not None
-    return tool if is_everywhere or operation.initiating_server_id == server.pk else None
+    return Offer(operation, tool) if tool is not None else None
+
+
+def offered_at(server: Device) -> UpdaterTool | None:
+    """Return the tool that this server offers now, None if it offers none."""
+    found = offer(server.zone)
+    return found.at(server) if found is not None else None
 
 
 @dataclass(frozen=True)
@@ -141,6 +156,28 @@ class Shown:
 
     tool: UpdaterTool
     url: str
+
+    @property
+    def lines(self) -> str:
+        """What brings a device back, to be pasted there; a file that is not the tool is not run."""
+        name = self.tool.file_name
+        return (
+            f"curl -fO {self.url} &&\n"
+            f'echo "{self.tool.sha256}  {name}" | sha256sum -c &&\n'
+            f"python3 {name} --home ~/zone-agent"
+        )
+
+
+def reachable(zone: Zone, *, now: datetime) -> Shown | None:
+    """Return the tool at a Primary Server that reports and offers it, None if there is none."""
+    if (found := offer(zone)) is None:
+        return None
+    servers = Device.objects.filter(zone=zone).active().primary_servers().order_by("name")
+    offering = [server for server in servers.select_related("heartbeat") if found.at(server)]
+    offering.sort(key=lambda server: not server.is_alive(now))
+    if not offering:
+        return None
+    return Shown(found.tool, setup_url(offering[0].address) + found.tool.file_name)
 
 
 def shown(operation: Operation) -> Shown | None:

@@ -4,7 +4,7 @@ from django.urls import path, re_path
 
 from certificates import views
 
-_KIND = r"(?P<kind>ca|server|link|identity)/(?P<pk>[0-9]{1,18})"
+_KIND = r"(?P<kind>ca|server|link|identity_ca|identity)/(?P<pk>[0-9]{1,18})"
 
 urlpatterns = [
     path("me/<str:secret>/", views.me, name="me"),
@@ -15,6 +15,7 @@ urlpatterns = [
     path("certificates/servers/", views.servers_pane, name="servers_pane"),
     path("certificates/device/<int:pk>/", views.device, name="device"),
     path("devices/<int:pk>/roles/", views.satellite_roles, name="satellite_roles"),
+    path("devices/<int:pk>/rescue/", views.rescue_device, name="rescue_device"),
     path(
         "devices/<int:pk>/retire-server/",
         views.retire_primary_server,
@@ -32,6 +33,7 @@ urlpatterns = [
     path("certificates/remint-ca/", views.remint_ca, name="remint_ca"),
     path("certificates/remint-ca/time/", views.remint_ca_time, name="remint_ca_time"),
     path("certificates/rehearse/", views.rehearse, name="rehearse"),
+    path("certificates/rehearsals/", views.past_rehearsals, name="past_rehearsals"),
     path("certificates/rehearsals/<int:pk>/", views.rehearsal, name="rehearsal"),
     path(
         "certificates/rehearsals/<int:pk>/cancel/",
@@ -39,6 +41,12 @@ urlpatterns = [
         name="cancel_rehearsal",
     ),
     path("certificates/authorities/", views.authorities, name="authorities"),
+    path("certificates/mobiles/", views.mobiles_to_enrol, name="mobiles_to_enrol"),
+    path(
+        "certificates/mobiles/enrol-again/",
+        views.enrol_mobiles_again,
+        name="enrol_mobiles_again",
+    ),
     path("certificates/who-can-talk/", views.who_can_talk, name="who_can_talk"),
     path("certificates/backup-ca/", views.backup_ca, name="backup_ca"),
     path("certificates/verify-backup/", views.verify_backup, name="verify_backup"),
@@ -62,6 +70,11 @@ urlpatterns = [
         views.reissue_certificate,
         name="reissue_certificate",
     ),
+    path(
+        "certificates/servers/<int:pk>/use-reported/",
+        views.use_reported,
+        name="use_reported",
+    ),
     path("certificates/servers/<int:pk>/csr/", views.download_csr, name="download_csr"),
     path("certificates/operations/<int:pk>/csrs.zip", views.download_csrs, name="download_csrs"),
     path(
@@ -72,6 +85,11 @@ urlpatterns = [
     path("certificates/operations/", views.operations, name="operations"),
     path("certificates/operations/<int:pk>/", views.operation, name="operation"),
     path("certificates/operations/<int:pk>/assign-now/", views.assign_now, name="assign_now"),
+    path(
+        "certificates/updates/<int:update>/assign-now/",
+        views.assign_update_now,
+        name="assign_update_now",
+    ),
     path(
         "certificates/operations/<int:pk>/cancel/", views.cancel_operation, name="cancel_operation"
     ),

@@ -3,10 +3,26 @@
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.utils import timezone
 
-from certificates.models import Operation
+from certificates.models import Operation, OperationEvent
 from certificates.models.operation import State
+from zcc.templatetags.times import local_times, span
+
+# How a note begins that says what has happened; without one it is the change of state.
+_NOTES = {
+    "Held: ": "Held",
+    "Retirement: ": "Retirement",
+    "CA retired: ": "CA retired",
+    "Key destroyed: ": "Key destroyed",
+    "Key moved: ": "Key moved",
+    "Identity CA made: ": "Identity CA made",
+    "Postponed ": "Postponed",
+    "Generate CSR ": "CSR asked for",
+    "Imported ": "Certificates imported",
+    "The future certificate ": "Future certificate made anew",
+}
 
 
 def name_of(user: Any) -> str:
@@ -53,3 +69,21 @@ def state_word(operation: Operation) -> str:
     if operation.state == State.CANCELLED:
         return "Canceled"
     return str(operation.get_state_display())
+
+
+def follows() -> str:
+    """Say what comes after the mending of what holds an operation: Operation.arm."""
+    return f"the activation follows, {span(settings.ZCC_CANCEL_CUTOFF)} later"
+
+
+def what_happened(event: OperationEvent) -> tuple[str, str]:
+    """Return what an event of an operation was, in a word or two, and what there is to add."""
+    note = local_times(event.note)
+    for begin, word in _NOTES.items():
+        if note.startswith(begin):
+            return word, note.removeprefix(begin) if begin.endswith(": ") else note
+    if note.partition(": ")[0].endswith(" signed off"):
+        return "Signed off", note
+    if event.state == State.CANCELLED:
+        return "Canceled", note
+    return str(event.get_state_display()), note

@@ -1,27 +1,26 @@
 """What happens to devices: they enrol, refresh, and are given names."""
 
 import hashlib
-import re
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 import agent
 from agent.roles import ROLES
-from devices import check_ins, folders
+from devices import contacts, folders
 from devices.models import Device, Heartbeat, Kind, RegistrationKey, Zone
 from pki import names
-from zcc.ground.wire import instant, text
+from zcc.ground import audit
+from zcc.ground.wire import text
+from zcc.templatetags.numbers import count
+from zcc.templatetags.times import stored_text
 
 MAX_ADDITIONAL_NAMES = 50
-MAX_TRUSTED = 64
-SHA256 = re.compile("[0-9a-f]{64}")
-# A last contact may be this old before a refresh with nothing new writes it again.
-CONTACT_RESOLUTION = timedelta(seconds=30)
 
 
 class NotEnrolled(Exception):
@@ -53,6 +52,7 @@ def hash_secret(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
+@transaction.atomic
 def create_registration_key(
     zone: Zone,
     *,
@@ -61,11 +61,17 @@ def create_registration_key(
     folder: str = "/",
     uses: int | None = None,
     lifetime: timedelta | None = None,
+    replaces: Device | None = None,
+    by: Any = None,
 ) -> str:
-    """Make a registration key and return it; it cannot be shown again."""
+    """
+    Make a registration key and return it; it cannot be shown again.
+
+    With it a device may take the place of the one that it `replaces`, even if that is in contact.
+    """
     key = secrets.token_urlsafe(24)
-    folders.ensure(zone, folder)
-    RegistrationKey.objects.create(
+    folders.ensure(zone, folder, by=by, now=now)
+    row = RegistrationKey.objects.create(
         zone=zone,
         name=name,
         key_hash=hash_secret(key),
@@ -73,8 +79,20 @@ def create_registration_key(
         created_at=now,
         expires_at=now + lifetime if lifetime else None,
         uses_left=uses,
+        replaces=replaces,
     )
+    limits = [f"{count(uses, 'device')}" if uses else "any number of devices"]
+    limits += [f"until {stored_text(row.expires_at)}"] if row.expires_at else []
+    limits += [f"in place of {replaces.name}"] if replaces else []
+    audit.record("Registration key created", row, by=by, at=now, after=", ".join(limits))
     return key
+
+
+@transaction.atomic
+def revoke_registration_key(key: RegistrationKey, *, by: Any, now: datetime) -> None:
+    """Let nobody join with this key any more; who has joined stays."""
+    audit.record("Registration key revoked", key, by=by, at=now)
+    key.delete()
 
 
 @transaction.atomic
@@ -84,13 +102,13 @@ def enrol(key: str, enrolment: Enrolment, *, now: datetime) -> tuple[Device, str
 
     A device that enrols again under its name keeps its row and gets a new token.
     Raises NotEnrolled when the key does not fit, or the name belongs to a Primary Server, a retired
-    device, or a Satellite that is in contact.
+    device, or one in contact that the key does not replace.
     """
     registration = _spend(key, now=now)
     token = secrets.token_urlsafe(32)
     known = Device.objects.filter(zone=registration.zone, name=enrolment.name).first()
     if known is not None:
-        _refuse_to_replace(known, now=now)
+        _refuse_to_replace(known, registration, now=now)
     device = known or Device(zone=registration.zone, name=enrolment.name, enrolled_at=now)
     if "authentication" in enrolment.roles:
         _refuse_taken_by_others(device, enrolment)
@@ -102,28 +120,40 @@ def enrol(key: str, enrolment: Enrolment, *, now: datetime) -> tuple[Device, str
     device.version = enrolment.version
     wanted = registration.folder if known is None else device.folder
     device.folder = folders.place_for(device, wanted)
-    folders.ensure(registration.zone, device.folder)
+    folders.ensure(registration.zone, device.folder, by=None, now=now)
     device.last_contact_at = now
     device.trusted_fingerprints = []  # whatever was there before may have trusted others
     device.token_hash = hash_secret(token)
     device.reported_roles, device.role_problem = None, ""
+    device.reported_dns_name, device.reported_addresses = "", None
     device.save()
+    RegistrationKey.objects.filter(pk=registration.pk).update(last_device=device)
+    what = "Enrolled" if known is None else "Enrolled again"
+    note = f"with the registration key {registration.name}"
+    audit.record(what, device, by=None, at=now, after=device.folder_path, note=note)
     return device, token
 
 
-def _refuse_to_replace(known: Device, *, now: datetime) -> None:
+def _refuse_to_replace(known: Device, key: RegistrationKey, *, now: datetime) -> None:
     """A registration key lets nobody take the place of a server, or bring a device back."""
     if known.is_primary_server:
         raise NotEnrolled(f"{known.name} is a Primary Server. Enrol under another name.")
     if known.is_retired:
         raise NotEnrolled(f"{known.name} is retired. An administrator can bring it back.")
-    seen = known.last_full_refresh_at
-    silence = 2 * known.effective_refresh_interval() + CONTACT_RESOLUTION
-    if known.is_satellite and seen is not None and now - seen < silence:
+    if key.replaces_id != known.pk and was_just_heard(known, now=now):
         raise NotEnrolled(
-            f"{known.name} is a Satellite and in contact. Stop its agent first and wait until it "
-            "has missed two refreshes, or enrol under another name."
+            f"{known.name} is in contact. If this is another device, enrol it under another name. "
+            f"If {known.name} was installed again, an administrator makes the lines with Enrol "
+            f"device and ticks that they replace {known.name}; or stop its agent, and wait until "
+            "it has missed two refreshes."
         )
+
+
+def was_just_heard(device: Device, *, now: datetime) -> bool:
+    """Whether an agent runs under this name: it has not missed two refreshes."""
+    seen = device.last_full_refresh_at
+    silence = 2 * device.effective_refresh_interval() + contacts.RESOLUTION
+    return seen is not None and now - seen < silence
 
 
 def _refuse_taken_by_others(device: Device, enrolment: Enrolment) -> None:
@@ -173,74 +203,6 @@ def _list(fields: Mapping[str, object], key: str) -> list[object]:
     return value
 
 
-def record_contact(device: Device, report: Mapping[str, object], *, now: datetime) -> None:
-    """
-    Note what a refresh told of the device itself; write only what is new.
-
-    A contact time alone is written at most every 30 s, so that a zone at rest stays at rest.
-    """
-    clock = report.get("clock")
-    facts = {
-        "version": text(report, "version")[:32] or device.version,
-        "addresses": _addresses(device, report),
-        "trusted_fingerprints": _fingerprints(report.get("trust")),
-        "trust_epoch": _epoch(report.get("epoch")),
-        **_refusal(report, now=now),
-        "reported_roles": _roles(report.get("roles")),
-        "role_problem": text(report, "role_problem")[:400],
-    }
-    changed = {name: value for name, value in facts.items() if getattr(device, name) != value}
-    if device.refresh_asked_at is not None:  # not what is asked for meanwhile
-        asked = Device.objects.filter(pk=device.pk, refresh_asked_at=device.refresh_asked_at)
-        asked.update(refresh_asked_at=None)
-    recent = (
-        device.last_full_refresh_at
-        and device.last_contact_at
-        and (now - device.last_contact_at < CONTACT_RESOLUTION)
-    )
-    if recent and not changed:
-        return
-    changed |= {"last_contact_at": now, "last_full_refresh_at": now, **_check_in(device, now)}
-    if isinstance(clock, datetime):
-        changed["clock_offset"] = clock - now
-    Device.objects.filter(pk=device.pk).update(**changed)
-    for name, value in changed.items():
-        setattr(device, name, value)
-
-
-def retire(device: Device, *, now: datetime) -> None:
-    """Take the device out of every count and operation; its calls are refused. NotPossibleNow."""
-    if why_not := why_not_retired(device):
-        raise NotPossibleNow(why_not)
-    Device.objects.filter(pk=device.pk, retired_at=None).update(retired_at=now)
-
-
-def why_not_retired(device: Device) -> str:
-    """Return why the device cannot be retired, nothing if it can."""
-    if device.is_retired:
-        return f"{device.name} is retired already."
-    if device.is_primary_server:
-        return f"{device.name} is a Primary Server: use Retire on its own page."
-    return ""
-
-
-def bring_back(device: Device, *, now: datetime) -> None:
-    """Let a retired device count again; it is told what it missed. Raises NotPossibleNow."""
-    if why_not := why_not_brought_back(device):
-        raise NotPossibleNow(why_not)
-    if device.is_authentication_satellite:
-        try:
-            refuse_taken(device, [device.dns_name, *device.additional_dns_names], device.addresses)
-        except InvalidNames as error:
-            raise NotPossibleNow(str(error)) from error
-    Device.objects.filter(pk=device.pk).update(retired_at=None)
-
-
-def why_not_brought_back(device: Device) -> str:
-    """Return why the device cannot be brought back, nothing if it can."""
-    return "" if device.is_retired else f"{device.name} is not retired."
-
-
 def ask_refresh(devices: QuerySet[Device], *, now: datetime) -> int:
     """
     Ask devices to refresh now; return how many are asked.
@@ -252,49 +214,18 @@ def ask_refresh(devices: QuerySet[Device], *, now: datetime) -> int:
     return int(asked.update(refresh_asked_at=now))
 
 
-def _check_in(device: Device, now: datetime) -> dict[str, object]:
-    """What the contact adds to the record of hours: something once an hour, else nothing."""
-    record = check_ins.added(device.check_ins, now)
-    return {} if record is None else {"check_ins": record}
-
-
-def _addresses(device: Device, report: Mapping[str, object]) -> list[str]:
-    """The reported addresses; a server whose certificate names them keeps those of its record."""
-    value, known = report.get("addresses"), list(device.addresses)
-    if device.is_authentication_satellite or not isinstance(value, list) or not value:
-        return known
-    try:
-        return [names.check_ip(str(item)) for item in value[:16]]
-    except ValueError:
-        return known
-
-
-def _fingerprints(value: object) -> list[str]:
-    found = value if isinstance(value, list) else []
-    return sorted(str(item) for item in found[:MAX_TRUSTED] if SHA256.fullmatch(str(item)))
-
-
-def _refusal(report: Mapping[str, object], *, now: datetime) -> dict[str, object]:
-    """What the device says that it refused from a server; nothing is the usual case."""
-    told = report.get("refusal")
-    if not isinstance(told, dict) or not (reason := text(told, "reason")[:400]):
-        return {}
-    at = instant(told, "at")
-    return {"refused": reason, "refused_at": min(at, now) if at else now}
-
-
-def _roles(value: object) -> list[str] | None:
-    """The Satellite roles that an agent has; None from one that cannot be given any."""
-    return [role for role in ROLES if role in value] if isinstance(value, list) else None
-
-
-def _epoch(value: object) -> int:
-    return value if isinstance(value, int) and 0 <= value < 2**62 else 0
+@transaction.atomic
+def refresh_device(device: Device, *, by: Any, now: datetime) -> bool:
+    """The quick task `Refresh Device`; return whether it is asked."""
+    if not ask_refresh(Device.objects.filter(pk=device.pk), now=now):
+        return False
+    audit.record("Refresh Device", device, by=by, at=now)
+    return True
 
 
 @transaction.atomic
 def set_additional_dns_names(
-    device: Device, wanted: Iterable[str], *, by: object, now: datetime
+    device: Device, wanted: Iterable[str], *, by: Any, now: datetime
 ) -> list[str]:
     """
     Give the device these additional DNS names and no others; return them normalised.
@@ -314,9 +245,40 @@ def set_additional_dns_names(
             f"A device can have at most {MAX_ADDITIONAL_NAMES} additional DNS names."
         )
     refuse_taken(device, chosen, [])
-    Device.objects.filter(pk=device.pk).update(additional_dns_names=chosen)
+    before, after = audit.listed(device.additional_dns_names), audit.listed(chosen)
+    if before != after:
+        Device.objects.filter(pk=device.pk).update(additional_dns_names=chosen)
+        audit.record("Additional DNS names", device, by=by, at=now, before=before, after=after)
     device.additional_dns_names = chosen
     return chosen
+
+
+@transaction.atomic
+def use_reported(device: Device, *, shown: str, by: Any, now: datetime) -> None:
+    """
+    Take over what the server reports of its address and DNS name, as the user was `shown` it.
+
+    Raises NotPossibleNow if it reports nothing else, or no longer that; InvalidNames if it belongs
+    to another server.
+    """
+    row = Device.objects.select_for_update().get(pk=device.pk)
+    if not row.reports_other:
+        raise NotPossibleNow(f"{row.name} reports no other address or DNS name now.")
+    if row.reports_other != shown:
+        raise NotPossibleNow(f"Meanwhile {row.name} reports {row.reports_other}. Look again.")
+    before = [row.dns_name, *row.addresses]
+    addresses = row.reported_addresses or row.addresses
+    dns_name = row.reported_dns_name or row.dns_name
+    refuse_taken(row, [dns_name], addresses)
+    row.dns_name, row.addresses = dns_name, addresses
+    row.reported_dns_name, row.reported_addresses = "", None
+    row.save(
+        update_fields=["dns_name", "addresses", "reported_dns_name", "reported_addresses"],
+    )
+    after = audit.listed([dns_name, *addresses])
+    audit.record(
+        "Use what it reports", row, by=by, at=now, before=audit.listed(before), after=after
+    )
 
 
 def why_not_test(device: Device) -> str:
@@ -326,12 +288,14 @@ def why_not_test(device: Device) -> str:
     return ""
 
 
-def set_test_device(device: Device, *, is_test: bool) -> None:
+@transaction.atomic
+def set_test_device(device: Device, *, is_test: bool, by: Any, now: datetime) -> None:
     """Let the device take part in rehearsals, or no more. Raises NotPossibleNow."""
     reason = why_not_test(device)
     if is_test and reason:
         raise NotPossibleNow(reason)
-    Device.objects.filter(pk=device.pk).update(is_test=is_test)
+    if Device.objects.filter(pk=device.pk, is_test=not is_test).update(is_test=is_test):
+        audit.record("Test device", device, by=by, at=now, after="yes" if is_test else "no")
     device.is_test = is_test
 
 
@@ -352,18 +316,30 @@ def refuse_taken(device: Device, dns_names: list[str], addresses: list[str]) -> 
 
 
 def beat(
-    server: Device, *, tick_at: datetime | None, skew: timedelta, trusted: list[str], now: datetime
+    server: Device,
+    *,
+    tick_at: datetime | None,
+    skew: timedelta,
+    trusted: list[str],
+    now: datetime,
+    report: Mapping[str, object] | None = None,
 ) -> None:
-    """Record that a Primary Server's worker is alive, what it trusts, how far its clock is off."""
+    """
+    Record that a Primary Server's worker is alive, what it trusts, how far its clock is off.
+
+    The report says its addresses and its DNS name, as that of an agent does.
+    """
     Heartbeat.objects.update_or_create(
         server=server, defaults={"at": now, "tick_at": tick_at, "skew": skew}
     )
     changed: dict[str, object] = {}
-    if server.last_contact_at is None or now - server.last_contact_at > CONTACT_RESOLUTION:
-        changed |= {"last_contact_at": now, **_check_in(server, now)}
+    if server.last_contact_at is None or now - server.last_contact_at > contacts.RESOLUTION:
+        changed |= {"last_contact_at": now, **contacts.check_in(server, now)}
     if server.trusted_fingerprints != sorted(trusted):
         changed["trusted_fingerprints"] = sorted(trusted)
     if server.version != agent.VERSION:
         changed["version"] = agent.VERSION
+    said = contacts.names_reported(server, report or {})
+    changed |= {name: value for name, value in said.items() if getattr(server, name) != value}
     if changed:
         Device.objects.filter(pk=server.pk).update(**changed)

@@ -7,6 +7,8 @@ change takes the zone's row first: no device is put into a folder that is being 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, Max, Q, QuerySet, Value
@@ -20,11 +22,15 @@ from devices.models import (
     TOP,
     Device,
     Folder,
+    Kind,
     RegistrationKey,
     Schedule,
     Zone,
+    in_order,
     schedule_of,
 )
+from zcc.ground import audit
+from zcc.templatetags.numbers import count
 
 LONGEST_NAME = 60
 
@@ -39,6 +45,7 @@ class Row:
 
     folder: Folder
     number: int  # of devices directly in it
+    total: int  # with those of the folders in it: what its link shows
     schedule: Schedule
 
     @property
@@ -64,12 +71,21 @@ def tree(zone: Zone) -> list[Row]:
     folders = list(zone.folders.all())
     numbers = _numbers(zone)
     intervals = {row.path: row.refresh_interval for row in folders if row.refresh_interval}
-    order = list(ROOTS)
-    folders.sort(key=lambda row: (order.index(row.root), row.path.casefold().split("/")))
+    known = {row.path: row for row in folders}
     return [
-        Row(row, numbers.get(row.path, 0), schedule_of(row.path, zone, intervals))
-        for row in folders
+        Row(
+            known[path],
+            numbers.get(path, 0),
+            _total(path, numbers),
+            schedule_of(path, zone, intervals),
+        )
+        for path in in_order(known)
     ]
+
+
+def _total(path: str, numbers: dict[str, int]) -> int:
+    inside = f"{path}/"
+    return sum(n for place, n in numbers.items() if place == path or place.startswith(inside))
 
 
 def _numbers(zone: Zone) -> dict[str, int]:
@@ -109,27 +125,42 @@ def check_path(path: str) -> str:
     return found
 
 
+def check_place(path: str, kind: str) -> str:
+    """Return the folder `path` for a new device of this kind, or raise NotPossible."""
+    found, root = check_path(path), ROOT_OF[kind]
+    if found != TOP and found != root and not found.startswith(f"{root}/"):
+        raise NotPossible(
+            f"{found} is not for a device of the kind {Kind(kind).label}: its folders are {root} "
+            "and those below it."
+        )
+    return found
+
+
 @transaction.atomic
-def create(parent: Folder, name: str) -> Folder:
+def create(parent: Folder, name: str, *, by: Any, now: datetime) -> Folder:
     """Make a folder in `parent`. Raises NotPossible, when there is one of that name, too."""
     zone = _locked(parent)
     path = check_path(f"{parent.path}/{check_name(name)}")
     _refuse_taken(zone, path)
-    return Folder.objects.create(zone=zone, path=path)
+    folder = Folder.objects.create(zone=zone, path=path)
+    audit.record("Folder created", folder, by=by, at=now)
+    return folder
 
 
 @transaction.atomic
-def ensure(zone: Zone, path: str) -> None:
+def ensure(zone: Zone, path: str, *, by: Any, now: datetime) -> None:
     """Have the folder `path`, and those that it is in."""
     Zone.objects.select_for_update().get(pk=zone.pk)
     while path and path != TOP:
         if not zone.folders.filter(path__iexact=path).exists():
-            Folder.objects.create(zone=zone, path=path)
+            folder = Folder.objects.create(zone=zone, path=path)
+            if not folder.is_root:
+                audit.record("Folder created", folder, by=by, at=now)
         path = path.rpartition("/")[0]
 
 
 @transaction.atomic
-def rename(folder: Folder, name: str) -> Folder:
+def rename(folder: Folder, name: str, *, by: Any, now: datetime) -> Folder:
     """Give the folder another name; all that is in it stays in it. Raises NotPossible."""
     zone = _locked(folder)
     folder.refresh_from_db()
@@ -146,6 +177,7 @@ def rename(folder: Folder, name: str) -> Folder:
     _move_paths(Device.objects.filter(named), "folder", old, new)
     _move_paths(RegistrationKey.objects.filter(named), "folder", old, new)
     folder.path = new
+    audit.record("Folder renamed", folder, by=by, at=now, before=old, after=new)
     return folder
 
 
@@ -154,11 +186,12 @@ def _move_paths(rows: "QuerySet", column: str, old: str, new: str) -> None:  # t
 
 
 @transaction.atomic
-def delete(folder: Folder) -> None:
+def delete(folder: Folder, *, by: Any, now: datetime) -> None:
     """Delete an empty folder. Raises NotPossible when something is in it."""
     _locked(folder)
     if why_not := why_not_deleted(folder):
         raise NotPossible(why_not)
+    audit.record("Folder deleted", folder, by=by, at=now)
     folder.delete()
 
 
@@ -177,6 +210,11 @@ def why_not_deleted(folder: Folder) -> str:
     held = Device.objects.filter(zone=zone, folder=folder.path).order_by("retired_at", "name")
     if device := held.first():
         what = "the retired device " if device.is_retired else ""
+        if others := held.count() - 1:
+            return (
+                f"{folder.path} is not empty: {what}{device.name} and {count(others, 'other')} "
+                "are in it."
+            )
         return f"{folder.path} is not empty: {what}{device.name} is in it."
     if key := RegistrationKey.objects.filter(zone=zone, folder=folder.path).first():
         return f"Devices join {folder.path} with the registration key {key.name}: revoke it first."
@@ -184,7 +222,7 @@ def why_not_deleted(folder: Folder) -> str:
 
 
 @transaction.atomic
-def move(devices: Iterable[Device], folder: Folder) -> int:
+def move(devices: Iterable[Device], folder: Folder, *, by: Any, now: datetime) -> int:
     """Put devices into the folder; return how many were elsewhere. NotPossible: a wrong kind."""
     zone = _locked(folder)
     if not zone.folders.filter(pk=folder.pk, path=folder.path).exists():
@@ -197,8 +235,17 @@ def move(devices: Iterable[Device], folder: Folder) -> int:
                 f"{ROOT_OF[device.kind]} and those below it."
             )
     path = TOP if folder.is_root else folder.path
-    rows = Device.objects.filter(pk__in=[device.pk for device in devices], zone=zone)
-    return rows.exclude(folder=path).update(folder=path)
+    chosen = Device.objects.filter(pk__in=[device.pk for device in devices], zone=zone)
+    elsewhere: dict[str, list[Device]] = {}
+    for device in chosen.exclude(folder=path):
+        elsewhere.setdefault(device.folder_path, []).append(device)
+    for before, moved in elsewhere.items():
+        after = folder.path
+        audit.record("Moved", *moved, by=by, at=now, before=before, after=after, is_part=True)
+    if elsewhere:
+        names = audit.first_of(sorted(device.name for row in elsewhere.values() for device in row))
+        audit.record("Devices put into the folder", folder, by=by, at=now, note=names)
+    return chosen.exclude(folder=path).update(folder=path)
 
 
 def place_for(device: Device, wanted: str) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 from django import forms
 
 from devices import folders, schedules
-from devices.models import Device, Folder
+from devices.models import Device, Folder, Kind
+from pki import names
 
 
 class AdditionalDNSNamesForm(forms.Form):
@@ -19,7 +20,9 @@ class AdditionalDNSNamesForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "class": "z-mono"}),
         help_text=(
             "Used for server certificates when an operation includes additional DNS names. "
-            "What you change while one is in progress takes effect with the next one."
+            "A name that you add while one is in progress makes the server's future certificate "
+            "Outdated, and Certificates offers to mend that; once the operation is armed, the name "
+            "waits for the next one."
         ),
     )
 
@@ -37,6 +40,47 @@ class TestDeviceForm(forms.Form):
         required=False,
         help_text="It can be chosen for a rehearsal, which changes nothing that it works with.",
     )
+
+
+class EnrolDeviceForm(forms.Form):
+    """What a device that is about to join will be."""
+
+    kind = forms.ChoiceField(
+        label="Kind",
+        choices=[(kind.value, kind.label) for kind in (Kind.WORKSTATION, Kind.SERVER)],
+        help_text="Satellite roles can be given to either once it is here.",
+    )
+    name = forms.CharField(
+        label="Name",
+        max_length=64,
+        required=False,
+        help_text="Empty: the name that the host has.",
+    )
+    replaces = forms.BooleanField(
+        label="It replaces the device of this name",
+        required=False,
+        help_text=(
+            "For a device that was installed again. Its page and its history stay; an agent that "
+            "still runs under this name is refused from then on."
+        ),
+    )
+    folder = forms.CharField(
+        label="Folder",
+        max_length=120,
+        initial="/",
+        help_text="Where it appears, such as /Workstations/Oslo. A slash: by its kind.",
+    )
+
+    def clean_name(self) -> str:
+        """It is the device's DNS name, too, which decides what it may be."""
+        name: str = self.cleaned_data["name"]
+        try:
+            return names.check_dns_name(name) if name else ""
+        except ValueError as error:
+            raise forms.ValidationError(f"{error} A device's name is its DNS name.") from error
+
+    def clean_folder(self) -> str:
+        return _folder(self.cleaned_data["folder"], self.cleaned_data.get("kind"))
 
 
 class RegistrationKeyForm(forms.Form):
@@ -78,10 +122,10 @@ class RegistrationKeyForm(forms.Form):
         return _folder(self.cleaned_data["folder"])
 
 
-def _folder(path: str) -> str:
-    """Return the folder with one slash in front and none behind."""
+def _folder(path: str, kind: str | None = None) -> str:
+    """Return the folder with one slash in front and none behind: one for this kind."""
     try:
-        return folders.check_path(path)
+        return folders.check_place(path, kind) if kind else folders.check_path(path)
     except folders.NotPossible as error:
         raise forms.ValidationError(str(error)) from error
 
@@ -205,7 +249,7 @@ class EnrolMobileForm(forms.Form):
     days = _days(7)
 
     def clean_folder(self) -> str:
-        return _folder(self.cleaned_data["folder"])
+        return _folder(self.cleaned_data["folder"], Kind.MOBILE)
 
 
 class EnrolAgainForm(forms.Form):

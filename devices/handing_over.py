@@ -1,5 +1,6 @@
 """What whoever holds a mobile is handed: the enrolment link of this server, and its parts."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,12 @@ def fingerprints() -> list[str]:
     home = here.home()
     anchors = home.anchors() or [home.read_file("security/ca.cert") or b""]
     return [pem.fingerprint(anchor) for anchor in anchors if anchor]
+
+
+def links(secrets: Iterable[str]) -> list[str]:
+    """Return the link for each secret."""
+    server, named = ports.device_url(here.identity().address), fingerprints()
+    return [mobiles.address(server, secret, named) for secret in secrets]
 
 
 def parts(secret: str, *, expires_at: datetime) -> dict[str, Any]:

@@ -4,12 +4,14 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, datetime, timedelta
 from urllib.parse import urlencode
 
-from django.db.models import BooleanField, Count, ExpressionWrapper, Q, QuerySet, Value
-from django.db.models.functions import Coalesce
+from django.db.models import BooleanField, Count, ExpressionWrapper, Q, QuerySet
+from django.db.models.expressions import RawSQL
+from django.urls import reverse
 
+from devices import search_index
 from devices.models import (
     MOBILE_DEVICES,
     ROOTS,
@@ -18,12 +20,13 @@ from devices.models import (
     Device,
     Folder,
     Kind,
+    Zone,
     within,
 )
+from devices.standing import meaning_for_all, silent
 from zcc.ground import counting, paging
-
-# A device never heard of sorts as the one silent for longest.
-NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+from zcc.ground.many import listed
+from zcc.templatetags.times import moment_text
 
 FOLDERS = {
     "": ("All", list(Kind)),
@@ -34,18 +37,27 @@ FOLDERS = {
 }
 TAB_ROOTS = {"servers": SERVERS, "workstations": WORKSTATIONS, "mobile": MOBILE_DEVICES}
 ROLES = {
-    "primary": ("Primary Server", Q(kind=Kind.PRIMARY_SERVER)),
+    # Written out: SQLite finds the index of the few only by what stands in the statement.
+    "primary": ("Primary Server", Q(kind=RawSQL(f"'{Kind.PRIMARY_SERVER}'", []))),
     "authentication": ("Authentication Satellite", Q(is_authentication_satellite=True)),
     "content": ("Content Satellite", Q(is_content_satellite=True)),
     "test": ("Test device", Q(is_test=True)),
 }
+ROLES["any"] = (
+    "Primary Server or Satellite",
+    ROLES["primary"][1] | ROLES["authentication"][1] | ROLES["content"][1],
+)
 SILENCES = {
     "day": ("within 24 h", timedelta(days=1)),
-    "silent": ("not for 24 h", timedelta(days=1)),
+    "not": ("not for 24 h", timedelta(days=1)),
     "long": ("not for 30 days", timedelta(days=30)),
 }
+# By its own schedule, as its page says it.
+SILENT = "silent"
 TRUST_SET = re.compile("[0-9a-f]{32}")  # Device.trust_set
-SORTS = {"name": "name", "contact": "contact"}
+SORTS = {"name": "name", "contact": "heard_at"}
+# So many are sorted; of more a page is picked in its order.
+FEW = 1000
 
 
 @dataclass(frozen=True)
@@ -90,6 +102,12 @@ class Listing:
         return [f"{choice.label} {choice.chosen}" for choice in self.choices if choice.chosen]
 
     @property
+    def meaning(self) -> str:
+        """What a word among the filters means that has to be said."""
+        chosen = {choice.name: choice.value for choice in self.choices}
+        return meaning_for_all() if chosen["contact"] == SILENT else ""
+
+    @property
     def is_narrowed(self) -> bool:
         return bool(self.search or self.filters)
 
@@ -98,16 +116,15 @@ def listing(query: Mapping[str, str], *, now: datetime) -> Listing:
     """Return what the address `query` asks for; what it asks wrongly is left out."""
     folder = query.get("folder", "")
     folder = folder if folder in FOLDERS else ""
-    search = query.get("q", "").strip()
+    search = searched(query)
     inside = _inside(query, folder)
-    choices = [_role(query), _contact(query), *_trust(query)]
+    choices = [_role(query), _contact(query), *_before(query), *_trust(query)]
     wanted = query.get("sort", "name")
     sort = SORTS.get(wanted.removeprefix("-"), "name")
     descending = wanted.startswith("-")
     rows = _narrow(_in_folder(folder), search, choices, now)
     if inside.chosen:
         rows = rows.filter(within(inside.value))
-    rows = rows.annotate(contact=Coalesce("last_contact_at", Value(NEVER)))
     tabs = _tabs()
     return Listing(
         search=search,
@@ -136,6 +153,12 @@ def query_of(path: str) -> str:
     return urlencode({"folder": tab} if tab else {"in": path})
 
 
+def silent_url(role: str = "") -> str:
+    """Return where the devices that are silent are listed, all or those with a role."""
+    query = {"contact": SILENT, "role": role} if role else {"contact": SILENT}
+    return f"{reverse('devices:index')}?{urlencode(query)}"
+
+
 def _role(query: Mapping[str, str]) -> Choice:
     options = {value: label for value, (label, _) in ROLES.items()}
     return Choice("role", "Role:", options, query.get("role", ""))
@@ -143,7 +166,32 @@ def _role(query: Mapping[str, str]) -> Choice:
 
 def _contact(query: Mapping[str, str]) -> Choice:
     options = {value: label for value, (label, _) in SILENCES.items()}
+    options[SILENT] = SILENT
     return Choice("contact", "Last contact:", options, query.get("contact", ""))
+
+
+def before_url(at: datetime) -> str:
+    """Return where the devices are listed that have not been heard of since then."""
+    return f"{reverse('devices:index')}?{urlencode({'before': at.isoformat()})}"
+
+
+def _before(query: Mapping[str, str]) -> list[Choice]:
+    """An instant, as a dialog links to it; it is not chosen from a list here."""
+    value = query.get("before", "")
+    at = _instant(value)
+    return (
+        [Choice("before", "Last contact:", {value: f"before {moment_text(at)}"}, value)]
+        if at
+        else []
+    )
+
+
+def _instant(value: str) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return at if at.tzinfo and MINYEAR < at.year < MAXYEAR else None
 
 
 def _trust(query: Mapping[str, str]) -> list[Choice]:
@@ -164,18 +212,43 @@ def _in_folder(folder: str) -> "QuerySet[Device]":
 def _narrow(
     rows: "QuerySet[Device]", search: str, choices: list[Choice], now: datetime
 ) -> "QuerySet[Device]":
-    role, contact, *trust = choices
-    if trust:
-        rows = rows.filter(trust_set=trust[0].value)
+    role, contact, *linked = choices
+    for choice in linked:
+        value = choice.value
+        rows = rows.filter(
+            Q(trust_set=value) if choice.name == "trust" else Q(heard_at__lt=_instant(value))
+        )
     if search:
         rows = rows.filter(matches(search))
+        if (found := having(search)) is not None:
+            rows = rows.filter(pk__in=listed(found))
     if role.chosen:
         rows = rows.filter(ROLES[role.value][1])
-    if contact.chosen:
+    if contact.value == SILENT:
+        zone = Zone.objects.first()
+        rows = rows.filter(silent(zone, now=now)) if zone else rows.none()
+    elif contact.chosen:
         since = now - SILENCES[contact.value][1]
-        heard = Q(last_contact_at__gt=since)
-        rows = rows.filter(heard if contact.value == "day" else ~heard | Q(last_contact_at=None))
+        heard = "heard_at__gt" if contact.value == "day" else "heard_at__lte"
+        rows = rows.filter(**{heard: since})
     return rows
+
+
+def searched(query: Mapping[str, str]) -> str:
+    """The text that is searched for. A zero character is in no text, and no database takes one."""
+    return query.get("q", "").replace("\0", "").strip()
+
+
+def having(search: str, *, few: int = FEW) -> list[int] | None:
+    """
+    Return the primary keys of the devices that may have the text, None if nothing is asked for.
+
+    None too if it is more than `few`, or not known: then one of the next few in any order has it.
+    """
+    found = search_index.numbers(search, most=few) if search else None
+    if found is None or (guid := _guid(search)) is None:
+        return found
+    return [*found, *Device.objects.filter(guid=guid).values_list("pk", flat=True)]
 
 
 def matches(search: str, prefix: str = "") -> Q:
@@ -183,10 +256,15 @@ def matches(search: str, prefix: str = "") -> Q:
     found = Q()
     for column in ("name", "dns_name", "addresses"):
         found |= Q(**{f"{prefix}{column}__icontains": search})
+    guid = _guid(search)
+    return found if guid is None else found | Q(**{f"{prefix}guid": guid})
+
+
+def _guid(search: str) -> uuid.UUID | None:
     try:
-        return found | Q(**{f"{prefix}guid": uuid.UUID(search)})
+        return uuid.UUID(search)
     except ValueError:
-        return found
+        return None
 
 
 def _tabs() -> list[Tab]:

@@ -9,6 +9,7 @@ that is the business of `certificates`.
 import re
 import secrets
 import unicodedata
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,8 @@ from django.db import IntegrityError, transaction
 
 from devices.actions import InvalidNames, NotEnrolled, NotPossibleNow, hash_secret
 from devices.models import Device, EnrolmentLink, Kind, Zone
+from zcc.ground import audit
+from zcc.templatetags.times import stored_text
 
 FOLDER = "/Mobile Devices"
 PATH = "/.well-known/est"
@@ -33,6 +36,7 @@ def check_name(zone: Zone, text: str) -> str:
     return name
 
 
+@transaction.atomic
 def make_link(
     zone: Zone, name: str, *, folder: str, lifetime: timedelta, by: Any, now: datetime
 ) -> str:
@@ -57,6 +61,38 @@ def make_link_again(device: Device, *, lifetime: timedelta, by: Any, now: dateti
     return _made(row, lifetime=lifetime, by=by, now=now)
 
 
+@transaction.atomic
+def make_links_again(
+    devices: Sequence[Device], *, lifetime: timedelta, by: Any, now: datetime
+) -> list[str]:
+    """
+    Return the secret of a re-enrolment link for each of these mobiles; their earlier links end.
+
+    Raises NotPossibleNow, and makes none, if one of them cannot be enrolled again.
+    """
+    for device in devices:
+        if why_not := why_not_again(device):
+            raise NotPossibleNow(why_not)
+    EnrolmentLink.objects.open(now).filter(device__in=devices).update(expires_at=now)
+    made = [secrets.token_urlsafe(32) for _ in devices]
+    EnrolmentLink.objects.bulk_create(
+        EnrolmentLink(
+            zone_id=device.zone_id,
+            device=device,
+            name=device.name[:MAX_NAME],
+            folder=device.folder,
+            token_hash=hash_secret(secret),
+            created_by=by,
+            created_at=now,
+            expires_at=now + lifetime,
+        )
+        for device, secret in zip(devices, made, strict=True)
+    )
+    ends = f"works once, until {stored_text(now + lifetime)}"
+    audit.record("Re-enrolment link made", *devices, by=by, at=now, note=ends)
+    return made
+
+
 def why_not_again(device: Device) -> str:
     """Return why the device cannot be enrolled again by a link, nothing if it can."""
     if not device.is_mobile:
@@ -66,7 +102,8 @@ def why_not_again(device: Device) -> str:
     return ""
 
 
-def make_page(device: Device) -> str:
+@transaction.atomic
+def make_page(device: Device, *, by: Any, now: datetime) -> str:
     """
     Return the secret in the address of a mobile's end-user page; an earlier address ends.
 
@@ -76,6 +113,7 @@ def make_page(device: Device) -> str:
         raise NotPossibleNow(why_not)
     secret = secrets.token_urlsafe(32)
     Device.objects.filter(pk=device.pk).update(page_hash=hash_secret(secret))
+    audit.record("End-user page made", device, by=by, at=now)
     return secret
 
 
@@ -92,11 +130,33 @@ def of_page(secret: str) -> Device | None:
     return rows.select_related("zone").first()
 
 
+@transaction.atomic
+def end_page(device: Device, *, by: Any, now: datetime) -> bool:
+    """Let the address of the mobile's end-user page lead nowhere; False if it has none."""
+    if not Device.objects.filter(pk=device.pk, page_hash__isnull=False).update(page_hash=None):
+        return False
+    audit.record("End-user page ended", device, by=by, at=now)
+    return True
+
+
+@transaction.atomic
+def withdraw_link(link: EnrolmentLink, *, by: Any, now: datetime) -> bool:
+    """Let nobody use the link any more; False if it has been used meanwhile, or has ended."""
+    if not EnrolmentLink.objects.open(now).filter(pk=link.pk).update(expires_at=now):
+        return False
+    what = "Re-enrolment link withdrawn" if link.device else "Enrolment link withdrawn"
+    audit.record(what, link.device or link, by=by, at=now)
+    return True
+
+
 def _made(row: EnrolmentLink, *, lifetime: timedelta, by: Any, now: datetime) -> str:
     secret = secrets.token_urlsafe(32)
     row.token_hash, row.created_by = hash_secret(secret), by
     row.created_at, row.expires_at = now, now + lifetime
     row.save()
+    what = "Re-enrolment link made" if row.device else "Enrolment link made"
+    ends = f"works once, until {stored_text(row.expires_at)}"
+    audit.record(what, row.device or row, by=by, at=now, note=ends)
     return secret
 
 
@@ -116,6 +176,11 @@ def find_link(secret: str, *, now: datetime) -> EnrolmentLink:
     return row
 
 
+_NOT_ANY_MORE = (
+    "This enrolment link has been used or withdrawn. Ask an administrator for a new one."
+)
+
+
 @transaction.atomic
 def use_link(secret: str, key_hash: str, *, now: datetime) -> EnrolmentLink:
     """
@@ -124,13 +189,16 @@ def use_link(secret: str, key_hash: str, *, now: datetime) -> EnrolmentLink:
     The same request may come again until the link expires. Raises NotEnrolled.
     """
     row = find_link(secret, now=now)
+    is_first = row.used_at is None
     if not row.use(key_hash, at=now):
-        raise NotEnrolled("This enrolment link has been used. Ask an administrator for a new one.")
+        raise NotEnrolled(_NOT_ANY_MORE)
     if row.device is None:
         row.device = _new_device(row, now=now)
         EnrolmentLink.objects.filter(pk=row.pk).update(device=row.device)
     if why_not := why_not_again(row.device):
         raise NotEnrolled(why_not)
+    if is_first:
+        audit.record("Enrolled", row.device, by=None, at=now, note="with an enrolment link")
     return row
 
 

@@ -113,7 +113,7 @@ def photograph(page: Page, dialog: str) -> None:
     """Take the picture of a dialog as it opens over its page."""
     page.goto(f"{CONSOLE}/certificates/")
     if dialog == "verify-backup":
-        page.click("#backup-ca")
+        page.click(".z-ca-actions summary")
     page.click(f"#{dialog}")
     page.wait_for_selector(f"dialog[open] form[action$='{dialog}/']")
     page.screenshot(path=OUT / f"{dialog}.light.1280.png")

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from pki import names
 from pki.issue import (
@@ -39,13 +40,42 @@ def plan_root(
 
     RFC 5280: validity 4.1.2.5, key identifier 4.2.1.2, key usage 4.2.1.3, constraints 4.2.1.9.
     """
+    return make_plan(_self_signed(subject, key, now, years), key.public_key(), serial=serial)
+
+
+def plan_identity_root(
+    subject: x509.Name, key: CertificateIssuerPrivateKeyTypes, *, now: datetime, years: int
+) -> Plan:
+    """
+    Plan the self-signed certificate of a CA that signs identities of mobile devices alone.
+
+    It is valid as a root is (`plan_root`). It certifies no CA and no server: path length 0, and the
+    extended key usage clientAuth, by which OpenSSL, Go, NSS and others judge what stands below it.
+
+    Raises ValueError if `years` is not within 1 to 10, or if `now` has no time zone.
+
+    RFC 5280: constraints 4.2.1.9, extended key usage 4.2.1.12.
+    """
+    usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+    builder = _self_signed(subject, key, now, years, path_length=0)
+    return make_plan(builder.add_extension(usage, critical=False), key.public_key(), serial=None)
+
+
+def _self_signed(
+    subject: x509.Name,
+    key: CertificateIssuerPrivateKeyTypes,
+    now: datetime,
+    years: int,
+    *,
+    path_length: int | None = None,
+) -> x509.CertificateBuilder:
     if not MIN_YEARS <= years <= MAX_YEARS:
         raise ValueError(f"years must be {MIN_YEARS} to {MAX_YEARS}, not {years}")
     now = whole_second(now)
     public = key.public_key()
     identifier = x509.SubjectKeyIdentifier.from_public_key(public)
-    builder = (
-        _ca_builder(subject, identifier)
+    return (
+        _ca_builder(subject, identifier, path_length=path_length)
         .issuer_name(subject)
         .public_key(public)
         .not_valid_before(now - BACKDATE)
@@ -55,7 +85,6 @@ def plan_root(
             critical=False,
         )
     )
-    return make_plan(builder, public, serial=serial)
 
 
 def plan_link(
@@ -156,12 +185,12 @@ def _constraints(certificate: x509.Certificate) -> x509.BasicConstraints:
 
 
 def _ca_builder(
-    subject: x509.Name, identifier: x509.SubjectKeyIdentifier
+    subject: x509.Name, identifier: x509.SubjectKeyIdentifier, *, path_length: int | None = None
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
         .add_extension(_CA_USAGE, critical=True)
         .add_extension(identifier, critical=False)
     )

@@ -1,11 +1,15 @@
 """
 A backup of the zone's CA: every generation's key and certificate, and the key that signs trust.
 
+Of a zone with an external CA it holds no key of the CA in force: there it may have no generation.
+
     README.txt              how to open it with nothing but unzip and OpenSSL
     manifest.json           what it is a backup of, the KDF's parameters, every member's SHA-256,
                             and an HMAC over all of that
     generation-N.p12        PKCS #12 (RFC 7292) with the key and the certificate of generation N
+    identity-N.p12          the same of a CA that signs identities beside an external CA
     update-key.p12          the zone update key (Ed25519)
+    external-ca.pem         the certificate of the external CA that was in force, if one was
 
 K = scrypt(passphrase, salt, N = 2^17, r = 8, p = 1) (RFC 7914). The PKCS #12 password is K in lower
 case hexadecimal, so that whoever guesses at a .p12 alone guesses at 256 bits. The HMAC is under a
@@ -18,23 +22,33 @@ import hashlib
 import hmac
 import json
 import secrets
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from cryptography.hazmat.primitives.serialization import (
+    Encoding,
     KeySerializationEncryption,
     PrivateFormat,
     pkcs12,
 )
 
 from pki import archive, describe, keys, signatures
+from pki.backup_contents import (
+    UPDATE_KEY,
+    Contents,
+    Generation,
+    Identity,
+    generation_member,
+    identity_member,
+    readme,
+)
 
 MIN_PASSPHRASE = 10  # "The passphrase should contain at least 10 characters." (manual)
 MAX_BYTES = archive.MAX_BYTES
@@ -45,7 +59,12 @@ SALT_BYTES = 16
 _P12_ROUNDS = 2048
 _FORMAT = "zcc-ca-backup"
 _VERSION = 1
-_README, _MANIFEST, _UPDATE_KEY = "README.txt", "manifest.json", "update-key.p12"
+_README, _MANIFEST, _EXTERNAL = "README.txt", "manifest.json", "external-ca.pem"
+
+_UNREADABLE = (
+    *(AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError),
+    UnsupportedAlgorithm,
+)
 
 REFUSAL = (
     "The passphrase does not open this file, or the file is damaged or no backup of a CA. "
@@ -60,56 +79,23 @@ class NotABackup(ValueError):
         super().__init__(REFUSAL)
 
 
-@dataclass(frozen=True, repr=False)
-class Generation:
-    """One generation of the CA: its number and GUID in the zone, how it stood, and its pair."""
-
-    number: int
-    guid: UUID
-    state: str
-    issued: int  # how many certificates it had signed
-    certificate: x509.Certificate
-    key: keys.PrivateKey
-
-
-@dataclass(frozen=True, repr=False)
-class Contents:
-    """What a backup holds. `epoch` is that of the last trust manifest when it was made."""
-
-    zone: UUID
-    zone_name: str
-    made_at: datetime
-    made_on: str
-    epoch: int
-    generations: tuple[Generation, ...]
-    update_key: Ed25519PrivateKey
-
-    @property
-    def newest(self) -> Generation:
-        """The generation with the highest number."""
-        return max(self.generations, key=lambda generation: generation.number)
-
-
-def write(contents: Contents, passphrase: str, *, cost: int = COST) -> bytes:
+def write(contents: Contents, passphrase: str, *, cost: int | None = None) -> bytes:
     """
     Return the backup as the bytes of a ZIP.
 
-    `cost` is scrypt's N; anything but the default is for tests of what is not about guessing.
+    `cost` is scrypt's N, by default COST; another is for tests of what is not about guessing.
     """
+    cost = cost or COST
     salt = secrets.token_bytes(SALT_BYTES)
     key = _derive(passphrase, salt, cost)
-    members = {_README: _readme(salt, cost, contents)}
-    for generation in contents.generations:
-        members[_member(generation.number)] = _p12(
-            f"generation-{generation.number}", generation.key, generation.certificate, key
-        )
-    members[_UPDATE_KEY] = _p12("update-key", contents.update_key, None, key)
-    manifest = _manifest(contents, salt, cost, members)
+    kdf = _kdf(salt, cost)
+    members = {_README: readme(contents, kdf), **_members(contents, key)}
+    manifest = _manifest(contents, kdf, members)
     manifest["hmac"] = _mac(manifest, key)
     return archive.write({_README: members.pop(_README), _MANIFEST: _json(manifest), **members})
 
 
-def read(data: bytes, passphrase: str, *, cost: int = COST) -> Contents:
+def read(data: bytes, passphrase: str, *, cost: int | None = None) -> Contents:
     """
     Return what the backup `data` holds, every key of it proven to sign for its certificate.
 
@@ -119,12 +105,32 @@ def read(data: bytes, passphrase: str, *, cost: int = COST) -> Contents:
     try:
         members = archive.read(data)
         manifest = _checked(members)
+        cost = cost or COST
         key = _derive(passphrase, _salt(manifest, cost), cost)
         if not hmac.compare_digest(_mac(manifest, key), str(manifest["hmac"])):
             raise NotABackup
         return _contents(manifest, members, key)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise NotABackup from error
+
+
+def _members(contents: Contents, password: bytes) -> dict[str, bytes]:
+    """Return what is in the archive beside README and manifest."""
+    pairs = {one.member: (one.key, one.certificate) for one in contents.generations}
+    for number, one in enumerate(contents.identities, start=1):
+        pairs[identity_member(number)] = (one.key, one.certificate)
+    members = {
+        member: _p12(member.removesuffix(".p12"), key, certificate, password)
+        for member, (key, certificate) in pairs.items()
+    }
+    members[UPDATE_KEY] = _p12("update-key", contents.update_key, None, password)
+    if contents.external is not None:
+        members[_EXTERNAL] = contents.external.public_bytes(Encoding.PEM)
+    return members
+
+
+def _kdf(salt: bytes, cost: int) -> dict[str, Any]:
+    return {"name": "scrypt", "salt": salt.hex(), "n": cost, "r": BLOCK_SIZE, "p": PARALLELISM}
 
 
 def _derive(passphrase: str, salt: bytes, cost: int) -> bytes:
@@ -153,13 +159,7 @@ def _p12(
     )
 
 
-def _member(number: int) -> str:
-    return f"generation-{number}.p12"
-
-
-def _manifest(
-    contents: Contents, salt: bytes, cost: int, members: dict[str, bytes]
-) -> dict[str, Any]:
+def _manifest(contents: Contents, kdf: dict[str, Any], members: dict[str, bytes]) -> dict[str, Any]:
     return {
         "format": _FORMAT,
         "version": _VERSION,
@@ -168,14 +168,10 @@ def _manifest(
         "made_on": contents.made_on,
         "epoch": contents.epoch,
         "generations": [_facts(generation) for generation in contents.generations],
+        "not_held": list(contents.not_held),
+        "identities": [_identity_facts(one) for one in contents.identities],
         "update_key": contents.update_key.public_key().public_bytes_raw().hex(),
-        "kdf": {
-            "name": "scrypt",
-            "salt": salt.hex(),
-            "n": cost,
-            "r": BLOCK_SIZE,
-            "p": PARALLELISM,
-        },
+        "kdf": kdf,
         "members": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
     }
 
@@ -188,6 +184,10 @@ def _facts(generation: Generation) -> dict[str, Any]:
         "issued": generation.issued,
         "sha256": describe.fingerprint(generation.certificate),
     }
+
+
+def _identity_facts(one: Identity) -> dict[str, Any]:
+    return {"guid": str(one.guid), "sha256": describe.fingerprint(one.certificate)}
 
 
 def _json(manifest: dict[str, Any]) -> bytes:
@@ -208,10 +208,7 @@ def _checked(members: dict[str, bytes]) -> dict[str, Any]:
         raise NotABackup
     if (manifest["format"], manifest["version"]) != (_FORMAT, _VERSION):
         raise NotABackup
-    numbers = [_whole(facts["generation"]) for facts in manifest["generations"]]
-    if not numbers or len(set(numbers)) != len(numbers):
-        raise NotABackup
-    if list(members) != [_README, _MANIFEST, *map(_member, numbers), _UPDATE_KEY]:
+    if list(members) != _expected(manifest, has_external=_EXTERNAL in members):
         raise NotABackup
     sums = {name: hashlib.sha256(members[name]).hexdigest() for name in members}
     del sums[_MANIFEST]
@@ -220,17 +217,20 @@ def _checked(members: dict[str, bytes]) -> dict[str, Any]:
     return manifest
 
 
+def _expected(manifest: dict[str, Any], *, has_external: bool) -> list[str]:
+    """Return the members that the manifest speaks of, in their order."""
+    numbers = [_whole(facts["generation"]) for facts in manifest["generations"]]
+    if len(set(numbers)) != len(numbers) or not (numbers or has_external):
+        raise NotABackup
+    identities = range(1, len(manifest.get("identities", [])) + 1)
+    pairs = [*map(generation_member, numbers), *map(identity_member, identities)]
+    return [_README, _MANIFEST, *pairs, UPDATE_KEY, *([_EXTERNAL] if has_external else [])]
+
+
 def _salt(manifest: dict[str, Any], cost: int) -> bytes:
     """Return the KDF's salt if all its other parameters are those that are allowed."""
     salt = bytes.fromhex(manifest["kdf"]["salt"])
-    allowed = {
-        "name": "scrypt",
-        "salt": salt.hex(),
-        "n": cost,
-        "r": BLOCK_SIZE,
-        "p": PARALLELISM,
-    }
-    if manifest["kdf"] != allowed or len(salt) != SALT_BYTES:
+    if manifest["kdf"] != _kdf(salt, cost) or len(salt) != SALT_BYTES:
         raise NotABackup
     return salt
 
@@ -242,11 +242,13 @@ def _whole(value: Any) -> int:
 
 
 def _contents(manifest: dict[str, Any], members: dict[str, bytes], key: bytes) -> Contents:
-    update_key, _, _ = pkcs12.load_key_and_certificates(members[_UPDATE_KEY], key.hex().encode())
+    password = key.hex().encode()
+    update_key, _, _ = pkcs12.load_key_and_certificates(members[UPDATE_KEY], password)
     if not isinstance(update_key, Ed25519PrivateKey):
         raise NotABackup
     if update_key.public_key().public_bytes_raw().hex() != manifest["update_key"]:
         raise NotABackup
+    external = members.get(_EXTERNAL)
     return Contents(
         zone=UUID(manifest["zone"]["guid"]),
         zone_name=str(manifest["zone"]["name"]),
@@ -254,22 +256,22 @@ def _contents(manifest: dict[str, Any], members: dict[str, bytes], key: bytes) -
         made_on=str(manifest["made_on"]),
         epoch=_whole(manifest["epoch"]),
         generations=tuple(
-            _generation(facts, members, key.hex().encode()) for facts in manifest["generations"]
+            _generation(facts, members, password) for facts in manifest["generations"]
         ),
+        # Older backups say nothing of the rest.
+        not_held=tuple(map(_whole, manifest.get("not_held", []))),
+        identities=tuple(
+            _identity(facts, members[identity_member(number)], password)
+            for number, facts in enumerate(manifest.get("identities", []), start=1)
+        ),
+        external=x509.load_pem_x509_certificate(external) if external is not None else None,
         update_key=update_key,
     )
 
 
 def _generation(facts: dict[str, Any], members: dict[str, bytes], password: bytes) -> Generation:
-    """Return a generation whose key signs what its certificate verifies."""
     number = _whole(facts["generation"])
-    key, certificate, others = pkcs12.load_key_and_certificates(members[_member(number)], password)
-    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) or others:
-        raise NotABackup
-    if certificate is None or describe.fingerprint(certificate) != facts["sha256"]:
-        raise NotABackup
-    if not signatures.proves_itself(key, certificate.public_key()):
-        raise NotABackup
+    key, certificate = _pair(facts, members[generation_member(number)], password)
     return Generation(
         number=number,
         guid=UUID(facts["guid"]),
@@ -280,30 +282,20 @@ def _generation(facts: dict[str, Any], members: dict[str, bytes], password: byte
     )
 
 
-def _readme(salt: bytes, cost: int, contents: Contents) -> bytes:
-    zone = "".join(sign if sign.isprintable() else "?" for sign in contents.zone_name)
-    text = f"""\
-Backup of the certificate authority of the zone {zone}
-Made on {contents.made_on}, {contents.made_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC.
+def _identity(facts: dict[str, Any], data: bytes, password: bytes) -> Identity:
+    key, certificate = _pair(facts, data, password)
+    return Identity(UUID(facts["guid"]), certificate, key)
 
-It holds the private keys of the zone's CA. Whoever has this file and its passphrase can issue
-certificates that the whole zone trusts.
 
-To restore it: Configuration > Certificates > Restore CA, or, when the zone's database is gone too,
-    manage.py setup_zone --from-backup FILE
-
-Without this product, with OpenSSL 3 alone. The first command makes the password of the .p12 files
-from the passphrase, the second shows key and certificate of one generation:
-
-    K=$(openssl kdf -keylen 32 -kdfopt pass:'THE PASSPHRASE' -kdfopt hexsalt:{salt.hex()} \\
-        -kdfopt n:{cost} -kdfopt r:{BLOCK_SIZE} -kdfopt p:{PARALLELISM} SCRYPT \\
-        | tr -d ':\\n' | tr A-F a-f)
-    openssl pkcs12 -nodes -passin "pass:$K" -in {_member(contents.newest.number)}
-
-keytool opens the .p12 files with the same password:
-
-    keytool -list -keystore {_member(contents.newest.number)} -storepass "$K"
-
-update-key.p12 holds the key that signs what devices are told to trust (Ed25519).
-"""
-    return text.encode()
+def _pair(
+    facts: dict[str, Any], data: bytes, password: bytes
+) -> tuple[keys.PrivateKey, x509.Certificate]:
+    """Return a key that signs what its certificate verifies, and that certificate."""
+    key, certificate, others = pkcs12.load_key_and_certificates(data, password)
+    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) or others:
+        raise NotABackup
+    if certificate is None or describe.fingerprint(certificate) != facts["sha256"]:
+        raise NotABackup
+    if not signatures.proves_itself(key, certificate.public_key()):
+        raise NotABackup
+    return key, certificate

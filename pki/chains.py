@@ -1,6 +1,7 @@
 """Certificate files: read them in whatever form they come, put them in order, judge them."""
 
 import ipaddress
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -49,14 +50,53 @@ def load(data: bytes) -> list[x509.Certificate]:
     try:
         found = _load(data)
     except _UNREADABLE as error:
-        raise ValueError("The file holds no certificate that can be read.") from error
+        raise ValueError(_no_certificate(data)) from error
     if not found:
-        raise ValueError("The file holds no certificate.")
+        raise ValueError(_no_certificate(data))
     if len(found) > MAX_CERTIFICATES:
         raise ValueError(
-            f"The file holds {len(found)} certificates; a chain has at most {MAX_CERTIFICATES}."
+            f"The file holds {len(found)} certificates; a chain has at most {MAX_CERTIFICATES}. "
+            "Keep the one chain that is wanted, and nothing else."
         )
     return found
+
+
+# What is often chosen instead of a certificate: how it is known, and what to do with it.
+_MISTAKEN = (
+    (
+        re.compile(rb"-----BEGIN (NEW )?CERTIFICATE REQUEST-----"),
+        "it is a request (CSR). Send it to the CA, and choose what comes back.",
+    ),
+    (
+        re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
+        "it is a private key. Keep it secret, and choose the certificate.",
+    ),
+    (
+        re.compile(rb"-----BEGIN CERTIFICATE-----"),
+        "it has a damaged one. Fetch the file again from the CA.",
+    ),
+    (
+        re.compile(rb"\APK\x03\x04"),
+        "it is a ZIP archive. Unpack it, and choose the certificate.",
+    ),
+    (
+        re.compile(rb"\A\x30(\x82..|\x83...|\x84....|\x80)\x02\x01\x03", re.DOTALL),
+        "it is a PKCS #12 archive (.p12 or .pfx). Take the certificates out of it with openssl "
+        "pkcs12 -nokeys, and choose those.",
+    ),
+    (re.compile(rb"\A\s*\Z"), "it is empty. Fetch it again from the CA."),
+)
+
+
+def _no_certificate(data: bytes) -> str:
+    """Say that the file holds no certificate, what it is instead if that is known, what to do."""
+    for look, what in _MISTAKEN:
+        if look.search(data):
+            return f"The file holds no certificate: {what}"
+    return (
+        "The file holds no certificate that can be read. Choose one in DER or PEM, or a PKCS #7 "
+        "file (.p7b)."
+    )
 
 
 def _load(data: bytes) -> list[x509.Certificate]:
@@ -145,8 +185,12 @@ def order(certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
     chain = [leaves[0]]
     while (following := _next(chain, unique)) is not None:
         chain.append(following)
-    if len(chain) != len(unique):
-        raise ValueError("The file holds a certificate that does not belong to the chain.")
+    if left := [one for one in unique if one not in chain]:
+        name = names.display(left[0].subject) or "a certificate without a subject"
+        raise ValueError(
+            f'"{name}" in the file does not belong to the chain. Remove it from the file and '
+            "upload again."
+        )
     return chain
 
 
@@ -227,10 +271,14 @@ def _check_times(chain: Sequence[x509.Certificate], at: datetime) -> None:
     for certificate in chain:
         name = names.display(certificate.subject)
         if at > certificate.not_valid_after_utc:
-            raise ValueError(f"{name} expired on {certificate.not_valid_after_utc:%d %b %Y}.")
+            raise ValueError(
+                f"{name} expired on {certificate.not_valid_after_utc:%d %b %Y}. Ask its issuer for "
+                "the one that is in force."
+            )
         if at < certificate.not_valid_before_utc:
             raise ValueError(
-                f"{name} is valid only from {certificate.not_valid_before_utc:%d %b %Y}."
+                f"{name} is valid only from {certificate.not_valid_before_utc:%d %b %Y}. Ask its "
+                "issuer for the one that is in force, or wait until then."
             )
 
 
@@ -265,20 +313,49 @@ def _why_refused(
     """Say in a sentence what the verifier found, as far as it can be said better than it does."""
     if "no matching subjectAltName" in str(error):
         return f"The server's certificate is not valid for {name}. Have it issued with that name."
+    if "has no subjectAltName" in str(error):
+        return (
+            f"The certificate names no DNS name: it has no subjectAltName, so {name} is not "
+            "covered. Ask the CA for a subjectAltName with every name of the server."
+        )
+    if "required EKU" in str(error):
+        return (
+            "Its extended key usage does not allow serverAuth. Have it issued for a server, with "
+            "extendedKeyUsage=serverAuth."
+        )
     last = chain[-1]
     if last not in roots and not any(_is_signed_by(last, root) for root in roots):
         if is_self_signed(last):
             return (
                 f'The chain leads to "{names.display(last.subject)}", which is another CA than '
-                "the one expected. Use a chain that leads to it."
+                f'the one expected. Have it issued by "{names.display(roots[0].subject)}".'
             )
-        return _issuer_is_missing(last)
-    return f"The chain is not accepted for {name}: {reason_of(error)}."
+        return _does_not_arrive(chain, roots[0])
+    return (
+        f"The chain is not accepted for {name}: {reason_of(error)}. Show this sentence to the CA, "
+        "and have the certificate issued again."
+    )
 
 
 def reason_of(error: VerificationError) -> str:
     """Return what the verifier found, without what only its authors need."""
     return str(error).removeprefix("validation failed: ").partition(" (encountered")[0]
+
+
+def _does_not_arrive(chain: Sequence[x509.Certificate], root: x509.Certificate) -> str:
+    """Alone the leaf has mostly lost its intermediates; with some it is mostly another CA's."""
+    last, expected = chain[-1], names.display(root.subject)
+    if len(chain) == 1:
+        return (
+            f'{_issuer_is_missing(last)} If that CA is not below "{expected}", have the '
+            f'certificate issued by "{expected}" instead.'
+        )
+    issuer = names.display(last.issuer)
+    return (
+        f'By its chain it is not from "{expected}": it leads to "{issuer}", which is not known '
+        f'here. Have it issued by "{expected}". Only if that CA has signed "{issuer}", add the '
+        f'certificate of "{issuer}" to the file and upload again.'
+    )
 
 
 def _issuer_is_missing(last: x509.Certificate) -> str:

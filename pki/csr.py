@@ -43,7 +43,7 @@ def check_field(field: str, text: str) -> str:
     if field == "C":
         value = value.upper()
         if value and not (len(value) == 2 and value.isascii() and value.isalpha()):
-            raise ValueError("A country or region has two letters, such as DE or US.")
+            raise ValueError("A country or region has two letters, such as NO.")
     if len(value) > most:
         raise ValueError(f"{name} has {len(value)} characters; at most {most} fit. Shorten it.")
     if not value.isprintable():

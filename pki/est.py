@@ -12,7 +12,6 @@ from cryptography.x509.oid import NameOID
 from pki import csr, issue, names
 
 MAX_REQUEST = 2 * csr.MAX_CSR  # in base64 it is a third longer, and has line ends
-_LINE = 64
 
 
 def read_request(body: bytes) -> bytes:
@@ -73,7 +72,9 @@ def key_hash(der: bytes) -> str:
 
 
 def certs_only(certificates: Iterable[x509.Certificate]) -> bytes:
-    """Return the certificates as "certs-only" PKCS #7 in base64 (RFC 7030, 4.1.3 and 4.2.3)."""
-    text = base64.b64encode(pkcs7.serialize_certificates(list(certificates), Encoding.DER))
-    lines = [text[start : start + _LINE] for start in range(0, len(text), _LINE)]
-    return b"\r\n".join(lines) + b"\r\n"
+    """
+    Return the certificates as "certs-only" PKCS #7 in base64 (RFC 7030, 4.1.3 and 4.2.3).
+
+    In one line (RFC 8951, 3.1 with RFC 4648, 3.1): strongSwan's client reads no line ends.
+    """
+    return base64.b64encode(pkcs7.serialize_certificates(list(certificates), Encoding.DER))

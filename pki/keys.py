@@ -64,10 +64,13 @@ def is_acceptable(public_key: object) -> str | None:
         if public_key.key_size < LEAST_RSA_BITS:
             return (
                 f"Its key is RSA {public_key.key_size}; "
-                f"the least that is accepted is {LEAST_RSA_BITS}."
+                f"the least that is accepted is {LEAST_RSA_BITS}. Use one with a larger key."
             )
         if public_key.key_size > MOST_RSA_BITS:
-            return f"Its key is RSA {public_key.key_size}; the most is {MOST_RSA_BITS}."
+            return (
+                f"Its key is RSA {public_key.key_size}; the most is {MOST_RSA_BITS}. "
+                "Use one with a smaller key."
+            )
         return None
     if isinstance(public_key, ec.EllipticCurvePublicKey) and key_type_of(public_key):
         return None

@@ -198,6 +198,13 @@ def ca_subject(common_name: str, *, serial_number: str) -> x509.Name:
     )
 
 
+def identity_ca_subject(zone_name: str, *, serial_number: str) -> x509.Name:
+    """Return the subject of a zone's identity CA: whose it is, shortened to what a CN can hold."""
+    ending = " Identities"
+    begins = zone_name.strip()[: MAX_COMMON_NAME - len(ending)].strip()
+    return ca_subject(f"{begins}{ending}", serial_number=serial_number)
+
+
 def server_subject(dns_name: str) -> x509.Name:
     """
     Return the subject of a server: its DNS name as CN, if a common name can hold it.

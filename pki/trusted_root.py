@@ -107,30 +107,38 @@ def _check_ca(certificate: x509.Certificate) -> None:
     try:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
     except x509.ExtensionNotFound as error:
-        raise ValueError(_no_ca(name)) from error
+        raise ValueError(_no_ca(name, "has no extension basicConstraints")) from error
     if not constraints.value.ca:
-        raise ValueError(_no_ca(name))
+        raise ValueError(_no_ca(name, "says CA:FALSE in its extension basicConstraints"))
     if not constraints.critical:
-        raise ValueError(
-            f"{name} does not mark its basic constraints as critical, so that clients refuse what "
-            "it signs (RFC 5280, 4.2.1.9). Ask its owner for a newer certificate."
-        )
+        what = "does not mark its extension basicConstraints as critical (RFC 5280, 4.2.1.9)"
+        raise ValueError(_refused_below(name, what, _CONSTRAINTS))
     try:
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound as error:
-        raise ValueError(_may_not_sign(name)) from error
+        what = "has no extension keyUsage, which says that it may sign (RFC 5280, 4.2.1.3)"
+        raise ValueError(_refused_below(name, what, _USAGE)) from error
     if not usage.key_cert_sign:
-        raise ValueError(_may_not_sign(name))
+        what = "lacks keyCertSign in its extension keyUsage (RFC 5280, 4.2.1.3)"
+        raise ValueError(_refused_below(name, what, _USAGE))
 
 
-def _no_ca(name: str) -> str:
-    return f"{name} is not a CA certificate. Upload the root certificate of the external CA."
+# What to ask a CA for, in the words of OpenSSL, which every CA understands.
+_CONSTRAINTS = "basicConstraints=critical,CA:TRUE"
+_USAGE = "keyUsage=critical,keyCertSign,cRLSign"
 
 
-def _may_not_sign(name: str) -> str:
+def _no_ca(name: str, why: str) -> str:
     return (
-        f"{name} has no key usage that lets it sign certificates (RFC 5280, 4.2.1.3). Ask its "
-        "owner for a newer certificate."
+        f"{name} is not a CA certificate: it {why}. Upload the root certificate of the external "
+        f"CA. If it is this one, ask the CA for one with {_CONSTRAINTS} and {_USAGE}."
+    )
+
+
+def _refused_below(name: str, what: str, needed: str) -> str:
+    return (
+        f"{name} {what}. Clients that check strictly would refuse every certificate below it. Ask "
+        f"the CA for one with {needed}; openssl req -x509 adds it with -addext {needed}."
     )
 
 
@@ -149,7 +157,10 @@ def _check_path(
     try:
         builder.build_client_verifier().verify(offered.leaf, offered.others)
     except VerificationError as error:
-        raise ValueError(f"The chain is not accepted: {chains.reason_of(error)}.") from error
+        raise ValueError(
+            f"The chain is not accepted: {chains.reason_of(error)}. Show this sentence to the CA, "
+            "and ask it for a chain that keeps to RFC 5280."
+        ) from error
 
 
 def cautions(found: TrustedRoot) -> list[str]:

@@ -2,9 +2,10 @@
 // [data-download] is a file that was just made: the browser is given it without a further click.
 // [data-enabled-by=NAME] is enabled while the checkbox NAME is checked.
 // [data-shown-by="NAME=VALUE"] is shown while the field NAME has that value.
+// [data-focus] gets the focus, when it arrives, before anything else.
 // [data-discard=URL] names who is told when the dialog is closed: what was typed is forgotten there.
 // A dialog that was opened by its own address stands open over an inert page: there [data-close]
-// is an ordinary link.
+// is an ordinary link, and the page that it leads to is shown behind.
 const host = document.getElementById("dialog");
 let opener = null; // who gets the focus back
 
@@ -32,6 +33,7 @@ function discard() {
 
 function focusFirst(dialog) {
   const first =
+    dialog.querySelector("[data-focus]") ??
     dialog.querySelector("[role=alert]:not([hidden])") ??
     dialog.querySelector("[autofocus]") ??
     dialog.querySelector(".z-dialog-body :is(input:not([type=hidden]), select, textarea)") ??
@@ -39,11 +41,19 @@ function focusFirst(dialog) {
   first?.focus();
 }
 
-// The opener itself, or what a live part has put in its place meanwhile.
+// The opener itself, or what a live part has put in its place meanwhile; the menu it is in, if any.
 function present(element) {
-  if (!element || element.isConnected) return element;
-  return document.querySelector(`[hx-get="${element.getAttribute("hx-get")}"]`);
+  const found =
+    !element || element.isConnected
+      ? element
+      : document.querySelector(`[hx-get="${element.getAttribute("hx-get")}"]`);
+  return found?.closest("details:not([open])")?.querySelector("summary") ?? found;
 }
+
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const { elt, target } = event.detail;
+  if (target === host && !host.contains(elt)) opener = elt;
+});
 
 function close() {
   host.querySelector("dialog")?.close();
@@ -78,8 +88,16 @@ host.addEventListener("click", (event) => {
   close();
 });
 
+async function showBehind(address) {
+  const answer = await fetch(address);
+  if (!answer.ok || answer.redirected) return;
+  const behind = new DOMParser().parseFromString(await answer.text(), "text/html");
+  document.getElementById("main").replaceChildren(...behind.getElementById("main").childNodes);
+}
+
 // A dialog that the server sent open with its page.
 if (host.querySelector("dialog[open]")) {
+  showBehind(host.querySelector("[data-close]").href);
   followCheckboxes();
   followChoices();
   focusFirst(host);
@@ -89,5 +107,7 @@ if (host.querySelector("dialog[open]")) {
 }
 
 document.addEventListener("htmx:afterSettle", (event) => {
-  event.detail.elt.querySelector?.("[data-download]")?.click();
+  const arrived = event.detail.elt;
+  arrived.querySelector?.("[data-download]")?.click();
+  if (arrived.closest?.("dialog")) arrived.querySelector("[data-focus]")?.focus();
 });

@@ -1,11 +1,13 @@
 // What a page does without asking the server: menus, rows that open, copying, selections, toasts,
 // and times that stay true. All of it hangs on the markup's classes and data- attributes.
 
-// ---- Menus close by Escape and by a click elsewhere; disabled buttons do nothing.
+// ---- Menus close by Escape, by a click elsewhere, and when one of their links has been followed;
+// disabled buttons do nothing.
 
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.z-menu[open]")) {
-    if (!menu.contains(event.target)) menu.open = false;
+    const isFollowed = event.target.closest(".z-menu-list a[href]") !== null;
+    if (!menu.contains(event.target) || isFollowed) menu.open = false;
   }
   if (event.target.closest("[aria-disabled=true]")) {
     event.preventDefault();
@@ -29,15 +31,18 @@ function turn(button, open) {
   document.getElementById(button.getAttribute("aria-controls")).hidden = !open;
 }
 
-// ---- Copy: button.z-copy[data-copy] puts its text on the clipboard and says so.
+// ---- Copy: button[data-copy] puts its text on the clipboard and says so: by its word, if it has one.
 
 async function copy(button) {
   await navigator.clipboard.writeText(button.dataset.copy);
+  const word = button.querySelector("span");
   const label = button.getAttribute("aria-label");
-  button.setAttribute("aria-label", "Copied");
+  if (word) word.textContent = "Copied";
+  else button.setAttribute("aria-label", "Copied");
   button.classList.add("is-done");
   setTimeout(() => {
-    button.setAttribute("aria-label", label);
+    if (word) word.textContent = "Copy";
+    else button.setAttribute("aria-label", label);
     button.classList.remove("is-done");
   }, 2000);
 }
@@ -73,14 +78,14 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
   if (button.matches(".z-turn")) turn(button, button.getAttribute("aria-expanded") !== "true");
-  if (button.matches(".z-copy")) copy(button);
+  if (button.matches("[data-copy]")) copy(button);
   if (button.matches("[data-clear-selection]")) select(button.closest("[data-selection]"), false);
   if (button.matches("[data-dismiss]")) button.closest(".z-toast").remove();
 });
 
-// ---- Toasts go after 6 s, later while somebody reads them.
+// ---- Toasts go after 6 s, later while somebody reads them; those with an undo stay.
 
-for (const toast of document.querySelectorAll(".z-toast")) {
+for (const toast of document.querySelectorAll(".z-toast:not([data-stays])")) {
   const leave = () => {
     if (toast.matches(":hover, :focus-within")) setTimeout(leave, 2000);
     else toast.remove();
@@ -120,23 +125,50 @@ setInterval(() => {
 
 const isPoll = (event) => event.detail.elt.matches("[data-live]");
 let openRows = [];
+let openMore = [];
+let focused = null; // the part, and how what had the focus in it is known again
 let lastAnswer = new Date();
 
+const isBusy = (part) =>
+  part.querySelector("details.z-menu[open], tbody .z-check input:checked") !== null;
+
 document.addEventListener("htmx:beforeRequest", (event) => {
-  const busy = "details.z-menu[open], tbody .z-check input:checked";
-  if (isPoll(event) && event.detail.elt.querySelector(busy)) event.preventDefault();
+  if (isPoll(event) && isBusy(event.detail.elt)) event.preventDefault();
 });
 
+const told = (element) =>
+  ["hx-get", "href", "formaction", "data-copy"].map((name) => element.getAttribute(name)).join() +
+  element.textContent.trim();
+
 document.addEventListener("htmx:beforeSwap", (event) => {
+  const { requestConfig, target } = event.detail;
+  // A menu was opened while the part asked for itself.
+  if (requestConfig.elt === target && isPoll(event) && isBusy(target)) {
+    event.detail.shouldSwap = false;
+    return;
+  }
   const open = event.detail.target.querySelectorAll(".z-turn[aria-expanded=true]");
   openRows = [...open].map((button) => button.getAttribute("aria-controls"));
+  openMore = [...event.detail.target.querySelectorAll("details.z-more[open]")].map(({ id }) => id);
+  const at = document.activeElement;
+  const isLost = event.detail.shouldSwap && event.detail.target.contains(at);
+  focused = isLost ? { part: event.detail.target.id, told: told(at) } : null;
 });
+
+function giveFocusBack() {
+  if (!focused || document.activeElement !== document.body) return;
+  const choices = document.getElementById(focused.part)?.querySelectorAll("a, button, summary") ?? [];
+  [...choices].find((choice) => told(choice) === focused.told)?.focus({ preventScroll: true });
+  focused = null;
+}
 
 document.addEventListener("htmx:afterSettle", () => {
   for (const row of openRows) {
     const button = document.querySelector(`.z-turn[aria-controls="${row}"]`);
     if (button) turn(button, true);
   }
+  for (const id of openMore) document.getElementById(id)?.setAttribute("open", "");
+  giveFocusBack();
 });
 
 // A click that came to nothing is said so, in the dialog if there is one.

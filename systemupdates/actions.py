@@ -1,22 +1,24 @@
 """What happens to system updates: made, replicated, assigned, applied, redeployed, withdrawn."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models import Case, Count, F, Q, QuerySet, Value, When
 from django.db.models import Model as DjangoModel
 from django.db.models import PositiveSmallIntegerField as SmallInteger
 
-from devices.actions import ask_refresh
 from devices.models import Device, Kind, Zone
+from systemupdates import nearest
 from systemupdates.models import DeviceUpdate, DeviceUpdateEvent, Replication, SystemUpdate
 from systemupdates.models import device_update as device_updates
 from systemupdates.models import replication as replications
 from systemupdates.models.device_update import insert_select
-from systemupdates.models.update import IllegalTransition, State, Wave
+from systemupdates.models.update import HELD_STATES, IllegalTransition, State, Wave
 from systemupdates.rounds import next_round
+from zcc.ground import audit
+from zcc.templatetags.names import in_words
 
 # A fetch that failed is tried again this soon, not only at the next round of the schedule.
 RETRY_AFTER = timedelta(seconds=30)
@@ -34,6 +36,7 @@ def create_update(
         zone=zone, name=name, initiating_server=initiating_server, created_at=now
     )
     update.events.create(state=update.state, by=by, at=now)
+    audit.record("Update created", update, by=by, at=now)
     return update
 
 
@@ -69,15 +72,31 @@ def replication_failed(row: Replication, *, error: str, now: datetime) -> None:
     )
 
 
+def content_lost(row: Replication, *, now: datetime) -> None:
+    """A server no longer has what it had: it does not count, and fetches it again at once."""
+    Replication.objects.filter(pk=row.pk, state=replications.State.AVAILABLE).move(
+        to=replications.State.FAILED,
+        at=now,
+        received=0,
+        last_error="Its copy was damaged or removed. It is fetched again.",
+        due_at=now,
+    )
+
+
 def stop_replication(update: SystemUpdate) -> None:
     """Let no server begin to fetch the content any more; one that is fetching ends first."""
     update.replications.missing().filter(claim_id=None).delete()
 
 
-def is_being_fetched(update: SystemUpdate, server: Device, *, now: datetime) -> bool:
-    """Whether a worker of the server is fetching the content at this moment."""
-    rows = update.replications.filter(server=server, claim_id__isnull=False)
-    return rows.filter(lease_until__gt=now).exists()
+def let_go_of_content(update: SystemUpdate, server: Device, *, now: datetime) -> bool:
+    """
+    Forget that the server holds the content, before it is removed there; return whether it may be.
+
+    It may not while a worker of the server is fetching it.
+    """
+    rows = update.replications.filter(server=server)
+    rows.exclude(claim_id__isnull=False, lease_until__gt=now).delete()
+    return not rows.exists()
 
 
 def is_replicated(update: SystemUpdate) -> bool:
@@ -93,10 +112,16 @@ def servers_without_content(update: SystemUpdate) -> QuerySet[Device]:
 
 
 def sources(update: SystemUpdate, *, device: Device) -> list[Device]:
-    """The servers that hold the content, nearest first: Satellites, then Primary Servers."""
+    """Return the servers it may fetch the content from, in the order of `nearest`."""
+    others = [server for server in holders(update) if server.pk != device.pk]
+    return nearest.in_order(others, device=device)
+
+
+def holders(update: SystemUpdate) -> list[Device]:
+    """Return the servers that hold the content and serve it."""
     held = update.replications.filter(state=replications.State.AVAILABLE)
-    servers = Device.objects.filter(pk__in=held.values("server")).exclude(pk=device.pk).active()
-    return sorted(servers, key=lambda server: (server.is_primary_server, server.name))
+    servers = Device.objects.filter(pk__in=held.values("server")).active()
+    return [server for server in servers if "Content" not in server.roles_not_taken]
 
 
 @transaction.atomic
@@ -111,7 +136,8 @@ def assign(update: SystemUpdate, *, by: Any, now: datetime) -> None:
     except IllegalTransition as error:
         raise NotPossibleNow(_why_not_assigned(update)) from error
     update.replications.missing().update(due_at=now)  # whoever is behind fetches at once
-    _add_devices(update, Device.objects.filter(zone=update.zone).active(), by=by, now=now)
+    devices = Device.objects.filter(zone=update.zone).active()
+    _add_devices(update, devices, update.device_updates.all(), by=by, now=now)
 
 
 def _why_not_assigned(update: SystemUpdate) -> str:
@@ -123,16 +149,26 @@ def _why_not_assigned(update: SystemUpdate) -> str:
 
 
 def _add_devices(
-    update: SystemUpdate, devices: "QuerySet[Device]", *, by: Any, now: datetime
+    update: SystemUpdate,
+    devices: "QuerySet[Device]",
+    made: "QuerySet[DeviceUpdate]",
+    *,
+    by: Any,
+    now: datetime,
 ) -> None:
-    """INSERT ... SELECT a row and its first event for each device that has none."""
+    """
+    INSERT ... SELECT a row and its first event for each device; `made` finds the rows.
+
+    Either none of them has one yet or, of a single one that came twice, all. To look for that here
+    took PostgreSQL, which knows nothing of a table that was just made, minutes at 100,000 devices.
+    """
     wave = Case(
         When(pk=update.initiating_server_id, then=Value(Wave.INITIATING_SERVER)),
         When(kind=Kind.PRIMARY_SERVER, then=Value(Wave.PRIMARY_SERVERS)),
         default=Value(Wave.ALL_DEVICES),
         output_field=SmallInteger(),
     )
-    new = devices.exclude(updates__update=update).values_list(
+    new = devices.values_list(
         _constant(DeviceUpdate, "update", update.pk),
         F("pk"),
         _constant(DeviceUpdate, "state", device_updates.State.ASSIGNED),
@@ -142,8 +178,9 @@ def _add_devices(
         _constant(DeviceUpdate, "changed_at", now),
     )
     columns = ["update_id", "device_id", "state", "wave", "attempt", "reason", "changed_at"]
-    insert_select(DeviceUpdate, columns, new)
-    first = DeviceUpdate.objects.filter(update=update, events=None).values_list(
+    if not insert_select(DeviceUpdate, columns, new):
+        return
+    first = made.values_list(
         F("pk"),
         F("state"),
         F("reason"),
@@ -159,15 +196,25 @@ def _constant(model: type[DjangoModel], field: str, value: object) -> Value:
     return Value(value, output_field=getattr(column, "target_field", column))
 
 
+@transaction.atomic
 def add_late_comer(update: SystemUpdate, device: Device, *, now: datetime) -> None:
     """Give a device that joined during the update its rows: its own, and a content server's."""
+    # An assignment that is just being made, and may not have seen the device, is waited for.
+    update = SystemUpdate.objects.select_for_update().get(pk=update.pk)
     if is_included(device) and update.is_offered:
         due_at = now if update.is_assigned else next_round(update.zone, after=now)
         Replication.objects.get_or_create(
             update=update, server=device, defaults={"due_at": due_at, "changed_at": now}
         )
+    made = update.device_updates.filter(device=device)
     if update.is_assigned:
-        _add_devices(update, Device.objects.filter(pk=device.pk), by=None, now=now)
+        _add_devices(update, Device.objects.filter(pk=device.pk), made, by=None, now=now)
+
+
+def begin_again(update: SystemUpdate, device: Device, *, now: datetime) -> None:
+    """The device was installed again: what its agent of before had done and proven is gone."""
+    reason = "The device has enrolled again."
+    update.device_updates.filter(device=device).begin_again(at=now, reason=reason)
 
 
 def add_content_server(server: Device, *, now: datetime) -> None:
@@ -249,49 +296,21 @@ def note_proof(
     return bool(row.exclude(**facts).update(**facts, **proven))
 
 
-@transaction.atomic
-def redeploy(update: SystemUpdate, devices: Iterable[Device], *, by: Any, now: datetime) -> int:
-    """Start the update again on devices where it failed or was ignored; return how many."""
-    _refuse_unless_assigned(update)
-    return update.device_updates.filter(device__in=[device.pk for device in devices]).move(
-        to=device_updates.State.ASSIGNED, by=by, at=now, attempt=F("attempt") + 1
-    )
-
-
-@transaction.atomic
-def ignore(update: SystemUpdate, devices: Iterable[Device], *, by: Any, now: datetime) -> int:
-    """
-    Leave devices out of the update: they keep the trust they have. Return how many.
-
-    Raises NotPossibleNow for a Primary Server: without its new certificate nobody could reach it.
-    """
-    _refuse_unless_assigned(update)
-    devices = list(devices)
-    if servers := ", ".join(device.name for device in devices if device.is_primary_server):
-        raise NotPossibleNow(f"{servers} cannot be ignored: every Primary Server must switch.")
-    return update.device_updates.filter(device__in=[device.pk for device in devices]).move(
-        to=device_updates.State.IGNORED, by=by, at=now
-    )
-
-
-def refresh_devices(
-    update: SystemUpdate, devices: Iterable[Device], *, by: Any, now: datetime
-) -> int:
-    """Ask these devices to refresh now; return how many are asked."""
-    chosen = Device.objects.filter(pk__in=[device.pk for device in devices], zone=update.zone)
-    return ask_refresh(chosen, now=now)
-
-
-def _refuse_unless_assigned(update: SystemUpdate) -> None:
-    if not update.is_assigned:
-        state = update.get_state_display().lower()
-        raise NotPossibleNow(f"{update.name} is {state}. Nothing has changed.")
+def take_back(update: SystemUpdate, device: Device, *, now: datetime) -> bool:
+    """The device, which had applied the update, says that it has taken that back."""
+    rows = update.device_updates.filter(device=device, state=device_updates.State.PENDING)
+    return bool(rows.move(to=device_updates.State.WITHDRAWN, by=None, at=now))
 
 
 @transaction.atomic
 def withdraw(update: SystemUpdate, *, by: Any, now: datetime) -> None:
     """Take the update back: from every device's list, and its content from every server."""
-    update.withdraw(by=by, at=now)
+    rows = update.device_updates.in_play().values_list("state").annotate(Count("pk"))
+    states = dict(rows.order_by())
+    if early := states.pop(device_updates.State.WITHDRAWN, 0):  # see take_back
+        pending = device_updates.State.PENDING
+        states[pending] = states.get(pending, 0) + early
+    update.withdraw(by=by, at=now, devices=states)
     update.device_updates.all().move(to=device_updates.State.WITHDRAWN, by=by, at=now)
     update.replications.all().delete()
 
@@ -318,11 +337,27 @@ def why_not_baselined(update: SystemUpdate) -> str:
         return f"The update is {update.get_state_display().lower()} already."
     if not update.is_assigned:
         return f"The update is {update.get_state_display().lower()}. Only an assigned one can be."
-    rows = update.device_updates.filter(
-        device__kind=Kind.PRIMARY_SERVER, device__retired_at=None
-    ).exclude(state=device_updates.State.COMPLETED)
-    names = ", ".join(rows.order_by("device__name").values_list("device__name", flat=True))
-    return f"Not before every Primary Server has completed it: {names} has not." if names else ""
+    return not_before(primary_servers_without([update])[update.pk])
+
+
+def primary_servers_without(updates: Sequence[SystemUpdate]) -> dict[int, list[str]]:
+    """Return the Primary Servers, by name, that have not completed each update, by its key."""
+    rows = DeviceUpdate.objects.in_play().filter(
+        update__in=[update.pk for update in updates], device__kind=Kind.PRIMARY_SERVER
+    )
+    rows = rows.exclude(state=device_updates.State.COMPLETED).order_by("device__name")
+    found: dict[int, list[str]] = {update.pk: [] for update in updates}
+    for update, name in rows.values_list("update", "device__name"):
+        found[update].append(name)
+    return found
+
+
+def not_before(names: list[str]) -> str:
+    """Return why an update cannot be baselined while these Primary Servers lack it."""
+    if not names:
+        return ""
+    have = "has" if len(names) == 1 else "have"
+    return f"Not before every Primary Server has completed it: {in_words(names)} {have} not."
 
 
 @transaction.atomic
@@ -354,5 +389,4 @@ def dropped_content(zone: Zone) -> set[str]:
 
 def wanted_content(server: Device) -> QuerySet[SystemUpdate]:
     """The updates whose content a content server is to hold; it drops all others."""
-    open_or_kept = Q(state__in=[State.REPLICATING, State.ASSIGNED, State.BASELINED])
-    return SystemUpdate.objects.filter(open_or_kept, zone=server.zone)
+    return SystemUpdate.objects.filter(state__in=HELD_STATES, zone=server.zone)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from devices.models import Device
-from systemupdates import actions, replication, rounds
+from systemupdates import actions, no_content, overtaken, replication, rounds
 from systemupdates.models import DeviceUpdate, Replication, SystemUpdate
 from systemupdates.models import device_update as device_updates
 from systemupdates.models import replication as replications
@@ -24,6 +24,7 @@ def record(device: Device, report: Mapping[str, Any], *, now: datetime) -> None:
     """Note the steps and content that the device reports; what makes no sense is passed over."""
     for step in entries(report, "steps"):
         _record_step(device, step, now=now)
+    overtaken.complete(device, now=now)
     if device.is_content_satellite:
         for item in entries(report, "content"):
             _record_content(device, item, now=now)
@@ -36,7 +37,7 @@ def _record_step(device: Device, step: Mapping[str, Any], *, now: datetime) -> N
     updates = SystemUpdate.objects.assigned().filter(zone=device.zone_id)
     if update := updates.filter(guid=update_guid).first():
         attempt = whole_number(step, "attempt") or 0
-        reason = text(step, "reason")
+        reason = no_content.with_names(text(step, "reason"), device.zone)
         actions.report_step(update, device, attempt=attempt, state=state, reason=reason, at=now)
 
 
@@ -47,12 +48,15 @@ def _record_content(device: Device, item: Mapping[str, Any], *, now: datetime) -
         case "available":
             rows.move(to=replications.State.AVAILABLE, at=now, received=size, last_error="")
         case "replicating":
+            for row in rows.filter(state=replications.State.AVAILABLE):
+                actions.content_lost(row, now=now)
             rows.filter(state=replications.State.WAITING).move(
                 to=replications.State.REPLICATING, at=now, received=size
             )
         case "failed":
+            error = no_content.with_names(text(item, "error"), device.zone)
             for row in rows.missing().select_related("update__zone"):
-                actions.replication_failed(row, error=text(item, "error"), now=now)
+                actions.replication_failed(row, error=error, now=now)
 
 
 def update_for(device: Device) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, Q
@@ -13,6 +14,8 @@ from systemupdates import actions
 from systemupdates.models import ExcludedServer, Replication, ReplicationSettings
 from systemupdates.models import replication as replications
 from systemupdates.rounds import next_round
+from zcc.ground import audit
+from zcc.templatetags.times import span
 
 
 class NotPossible(Exception):
@@ -69,7 +72,7 @@ def _why_not_excluded(server: Device, servers: Iterable[Device], excluded: set[i
 
 
 @transaction.atomic
-def exclude(server: Device) -> None:
+def exclude(server: Device, *, by: Any, now: datetime) -> None:
     """Let the server fetch no content, and no update wait for it. Raises NotPossible."""
     Zone.objects.select_for_update().get(pk=server.zone_id)
     servers = Device.objects.filter(zone=server.zone_id).active().content_servers()
@@ -79,24 +82,29 @@ def exclude(server: Device) -> None:
     primaries = servers.filter(kind=Kind.PRIMARY_SERVER)
     if why_not := _why_not_excluded(server, primaries, excluded):
         raise NotPossible(why_not)
-    ExcludedServer.objects.get_or_create(server=server)
+    _, is_new = ExcludedServer.objects.get_or_create(server=server)
+    if is_new:
+        audit.record("Excluded from content replication", server, by=by, at=now)
     Replication.objects.filter(server=server, claim_id=None).missing().delete()
 
 
 @transaction.atomic
-def include(server: Device, *, now: datetime) -> None:
+def include(server: Device, *, by: Any, now: datetime) -> None:
     """Let the server take part in replication again, from the next round on."""
     Zone.objects.select_for_update().get(pk=server.zone_id)
-    ExcludedServer.objects.filter(server=server).delete()
+    deleted, _ = ExcludedServer.objects.filter(server=server).delete()
+    if deleted:
+        audit.record("Included in content replication", server, by=by, at=now)
     actions.add_content_server(server, now=now)
 
 
 @transaction.atomic
-def replicate_now(row: Replication, *, now: datetime) -> None:
+def replicate_now(row: Replication, *, by: Any, now: datetime) -> None:
     """Let the server look for this content at once. Raises NotPossible when it holds it."""
     waiting = Replication.objects.filter(pk=row.pk).missing()
     if not waiting.update(due_at=now):
         raise NotPossible(f"{row.server.name} holds the content already.")
+    audit.record("Replicate now", row.server, by=by, at=now, note=row.update.name)
     ask_refresh(Device.objects.filter(pk=row.server_id), now=now)
 
 
@@ -107,14 +115,26 @@ def save_settings(
     interval: timedelta | None,
     fixed_times: list[str],
     throttle: int | None,
+    by: Any,
     now: datetime,
 ) -> None:
     """Keep when content servers look for content, and how fast they fetch; it holds at once."""
+    before = settings_text(zone)
     if interval is not None:
         Zone.objects.filter(pk=zone.pk).update(replication_interval=interval)
         zone.replication_interval = interval
     ReplicationSettings.objects.update_or_create(
         zone=zone, defaults={"fixed_times": sorted(fixed_times), "throttle": throttle}
     )
+    after = settings_text(zone)
+    audit.record("Content replication", zone, by=by, at=now, before=before, after=after)
     waiting = Replication.objects.filter(update__zone=zone, state=replications.State.WAITING)
     waiting.filter(due_at__gt=now).update(due_at=next_round(zone, after=now))
+
+
+def settings_text(zone: Zone) -> str:
+    """Return what is set now, as the audit log tells it."""
+    row = ReplicationSettings.objects.filter(zone=zone).first()
+    times = row.fixed_times if row else []
+    when = f"at {', '.join(times)}" if times else f"every {span(zone.replication_interval)}"
+    return f"{when}, {row.throttle} kB a second" if row and row.throttle else when

@@ -4,11 +4,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, prefetch_related_objects
+from django.db.models import (
+    Count,
+    Exists,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    prefetch_related_objects,
+)
 
 from devices.models import Device
+from systemupdates import actions
 from systemupdates.models import DeviceUpdate, Replication, SystemUpdate, UpdateEvent
-from systemupdates.models.device_update import PENDING_STATES, READY_STATES, TRANSITIONS
+from systemupdates.models.device_update import APPLIED_STATES, PENDING_STATES, TRANSITIONS
 from systemupdates.models.device_update import State as DeviceState
 from systemupdates.models.replication import State as ReplicationState
 from systemupdates.models.update import State
@@ -31,6 +40,8 @@ class Counts:
     """How many devices of one update are in which state, the retired ones left out."""
 
     by_state: dict[str, int] = field(default_factory=dict)
+    # Why the update cannot be baselined now, where that was asked: see `with_baseline`.
+    why_not_baselined: str = ""
 
     def _sum(self, states: Iterable[str]) -> int:
         return sum(self.by_state.get(state, 0) for state in states)
@@ -53,17 +64,18 @@ class Counts:
 
     @property
     def waiting(self) -> int:
-        """Those that are ready and count as Pending until the activation."""
+        """Those that have applied it and count as Pending until the activation."""
         return self._sum([DeviceState.PENDING])
 
     @property
-    def ready(self) -> int:
-        return self._sum(READY_STATES)
+    def applied(self) -> int:
+        """Those that trust the new CA; whether they are ready certificates.readiness says."""
+        return self._sum(APPLIED_STATES)
 
     @property
-    def ready_percent(self) -> int:
+    def applied_percent(self) -> int:
         """Rounded down: never 100 while one is missing."""
-        return self.ready * 100 // self.counted if self.counted else 0
+        return self.applied * 100 // self.counted if self.counted else 0
 
     @property
     def counted(self) -> int:
@@ -109,6 +121,10 @@ class History:
         return self._can(DeviceState.ASSIGNED)
 
     @property
+    def is_ignored(self) -> bool:
+        return self.row.state == DeviceState.IGNORED
+
+    @property
     def can_ignore(self) -> bool:
         return self._can(DeviceState.IGNORED)
 
@@ -141,10 +157,16 @@ class Deployment:
         return self.events[-1] if self.events else None
 
 
+def end_of(update: SystemUpdate) -> UpdateEvent | None:
+    """Return what ended the update, when and by whom; None as long as it is open."""
+    return None if update.is_open else update.events.select_related("by").last()
+
+
 def deployments(updates: list[SystemUpdate]) -> list[Deployment]:
     """Return the updates with their counts and events, in a fixed number of queries."""
-    prefetch_related_objects(updates, "events__by")
-    counts = count_devices(updates)
+    told = Prefetch("events", UpdateEvent.objects.select_related("by"))
+    prefetch_related_objects(updates, told)
+    counts = with_baseline(count_devices(updates), updates)
     return [Deployment(row, counts[row.pk], list(row.events.all())) for row in updates]
 
 
@@ -166,8 +188,12 @@ def unfinished_devices(update: SystemUpdate) -> "QuerySet[Device]":
 
 
 def count_devices(updates: Sequence[SystemUpdate]) -> dict[int, Counts]:
-    """Return the counts of each update, by its primary key, from one query."""
-    chosen = sorted(row.pk for row in updates)
+    """
+    Return the counts of each update, by its primary key, from one query.
+
+    Of a withdrawn one it is what was so then: it is in no device's list any more.
+    """
+    chosen = sorted(row.pk for row in updates if not row.at_withdrawal)
     rows = DeviceUpdate.objects.in_play().filter(update__in=chosen)
 
     def count() -> dict[tuple[int, str], int]:
@@ -175,9 +201,22 @@ def count_devices(updates: Sequence[SystemUpdate]) -> dict[int, Counts]:
         return {(update, state): number for update, state, number in found}
 
     counts: dict[int, Counts] = defaultdict(Counts)
-    key = ("devices of updates", tuple(sorted(str(row.guid) for row in updates)))
+    key = (
+        "devices of updates",
+        tuple(sorted(str(row.guid) for row in updates if not row.at_withdrawal)),
+    )
     for (update, state), number in counting.kept(key, count).items():
         counts[update].by_state[state] = number
+    for row in updates:
+        if row.at_withdrawal:
+            counts[row.pk] = Counts(row.at_withdrawal)
+    return counts
+
+
+def with_baseline(counts: dict[int, Counts], updates: Sequence[SystemUpdate]) -> dict[int, Counts]:
+    """Say in the counts of each update why it cannot be baselined; one query for all."""
+    for pk, names in actions.primary_servers_without(updates).items():
+        counts[pk].why_not_baselined = actions.not_before(names)
     return counts
 
 

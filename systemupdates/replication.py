@@ -9,9 +9,12 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from agent.content import ContentError, Source
+from agent.client import content_reason
+from agent.content import NO_CONTENT, ContentError, Source
+from agent.faults import fault_point
 from agent.home import Home, HomeError
 from agent.throttle import Throttled
 from devices.models import Device
@@ -57,6 +60,7 @@ def fetch(row: Replication, *, home: Home, now: datetime) -> None:
     if not actions.wanted_content(row.server).filter(pk=update.pk).exists():
         home.drop_content(update.content_sha256)  # withdrawn while it was on its way
         return
+    fault_point("content-fetched")
     finished = Replication.objects.filter(pk=row.pk, claim_id=row.claim_id)
     finished.move(
         to=State.AVAILABLE,
@@ -65,6 +69,7 @@ def fetch(row: Replication, *, home: Home, now: datetime) -> None:
         claim_id=None,
         lease_until=None,
     )
+    fault_point("content-counted")
 
 
 def _note(row: Replication, received: int) -> None:
@@ -110,5 +115,14 @@ def bring(
                 home.add_content(update.content_sha256, _Counted(Throttled(answer, rate), note))
             return
         except (http.client.HTTPException, ContentError, OSError) as error:
-            failures.append(f"{server.name}: {getattr(error, 'reason', error)}")
-    raise NoSource("; ".join(failures) or "No server holds the content yet.")
+            failures.append(f"{server.name} {_why_not(error)}")
+    raise NoSource(f"{NO_CONTENT} {', '.join(failures) or 'no server has it yet'}.")
+
+
+def _why_not(error: Exception) -> str:
+    """Return why a server gave no content, as the end of a sentence; agents say it so, too."""
+    if isinstance(error, HTTPError):
+        return content_reason(error.code)
+    if isinstance(error, ContentError):
+        return f"sent something else ({str(error).rstrip('.')})"
+    return "did not answer"

@@ -44,6 +44,13 @@ def fixed_times(zone: Zone) -> list[time]:
     return sorted(time.fromisoformat(at) for at in settings.fixed_times) if settings else []
 
 
+def todays_times(zone: Zone, *, now: datetime) -> list[datetime]:
+    """Return the fixed times of today as instants, for people in other time zones."""
+    server = timezone.get_default_timezone()
+    today = now.astimezone(server).date()
+    return [datetime.combine(today, at, tzinfo=server) for at in fixed_times(zone)]
+
+
 def throttle(zone: Zone) -> int | None:
     """Return how many bytes a second a server fetches at most; None: as fast as it can."""
     settings = ReplicationSettings.objects.filter(zone=zone).first()

@@ -38,7 +38,7 @@ def lines(update: SystemUpdate, wanted: Wanted) -> Iterator[str]:
     writer = csv.writer(_Line())
     yield writer.writerow(COLUMNS)
     for row in rows(update, wanted).order_by(*wanted.order()).iterator(chunk_size=2000):
-        yield writer.writerow([_safe(cell) for cell in _cells(row)])
+        yield writer.writerow([safe(cell) for cell in _cells(row)])
 
 
 def _cells(row: DeviceUpdate) -> list[str]:
@@ -50,7 +50,7 @@ def _cells(row: DeviceUpdate) -> list[str]:
         device.folder_path,
         device.dns_name,
         ", ".join(device.addresses),
-        row.get_state_display(),
+        row.word,
         row.reason,
         _time(row.changed_at),
         str(row.attempt),
@@ -64,5 +64,6 @@ def _time(at: datetime | None) -> str:
     return "" if at is None else at.isoformat(timespec="seconds")
 
 
-def _safe(cell: str) -> str:
+def safe(cell: str) -> str:
+    """Return the text so that no spreadsheet takes it for a formula."""
     return f"'{cell}" if cell.startswith(FORMULA) else cell

@@ -1,17 +1,18 @@
 """Status by Device: what its address asks for, turned into a query."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Value
-from django.db.models.functions import Coalesce
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
-from devices.listing import NEVER, Choice, matches
-from devices.models import ROOTS, Device, Folder, Kind, within
-from systemupdates import overview
+from devices.listing import FEW, Choice, having, matches, searched
+from devices.models import ROOTS, Device, Folder, Kind, in_order, within
+from systemupdates import further, overview
 from systemupdates.models import DeviceUpdate, SystemUpdate
-from systemupdates.models.device_update import PENDING_STATES, State
+from systemupdates.models.device_update import PENDING_STATES, State, word
 from zcc.ground import counting, paging
+from zcc.ground.many import listed
 
 # The manual's three counts lead here by `count=`; each status is a filter by `status=`.
 GROUPS = {
@@ -30,12 +31,10 @@ ORDER = (
     State.IGNORED,
     State.WITHDRAWN,
 )
-# Below so many they are sorted, above they are picked in their order.
-FEW = 1000
 _NO_STATE = "none"  # of a status and a count that exclude each other
-SORTS = {"name": "device__name", "contact": "contact", "changed": "changed_at"}
-# What settles a tie: by name the device's number, so that the index of the devices has the order.
-TIES = {"name": "device__id", "contact": "pk", "changed": "pk"}
+SORTS = {"name": "device__name", "contact": "device__heard_at", "changed": "changed_at"}
+# What settles a tie: the number of what has the column, so that an index has the order.
+TIES = {"name": "device__id", "contact": "device__id", "changed": "pk"}
 
 
 @dataclass(frozen=True)
@@ -59,21 +58,30 @@ class Wanted:
     folders: list[str]  # that can be chosen
     sort: str
     descending: bool
+    only: str = ""  # a filter of an app above this one
+    rows: Q = field(default_factory=Q)  # what that one leaves
+    word: str = ""  # of the chosen status
 
     @classmethod
-    def read(cls, query: Mapping[str, str]) -> "Wanted":
+    def read(cls, query: Mapping[str, str], update: SystemUpdate, *, now: datetime) -> "Wanted":
         """Return what the address `query` asks for; what it asks wrongly is left out."""
+        only = _known(query, "only", further.ONLY)
         sort = query.get("sort", "name")
-        folders = [*ROOTS, *Folder.objects.exclude(path__in=ROOTS).values_list("path", flat=True)]
+        status = _known(query, "status", State.values)
+        others = Folder.objects.exclude(path__in=ROOTS).values_list("path", flat=True)
+        folders = in_order([*ROOTS, *others])
         return cls(
-            search=query.get("q", "").strip(),
-            status=_known(query, "status", State.values),
+            search=searched(query),
+            status=status,
+            word=word(status, update) if status else "",
             count=_known(query, "count", GROUPS),
             kind=_known(query, "kind", Kind.values),
             folder=_known(query, "folder", folders),
             folders=folders,
             sort=sort.removeprefix("-") if sort.removeprefix("-") in SORTS else "name",
             descending=sort.startswith("-"),
+            only=only,
+            rows=further.ONLY[only].rows(update, now) if only else Q(),
         )
 
     @property
@@ -82,9 +90,9 @@ class Wanted:
         return GROUPS[self.count][0] if self.count else ""
 
     @property
-    def word(self) -> str:
-        """The word of the chosen status, or nothing."""
-        return str(State(self.status).label) if self.status else ""
+    def only_word(self) -> str:
+        """The word of the filter of another app, or nothing."""
+        return further.ONLY[self.only].word if self.only else ""
 
     @property
     def choices(self) -> list[Choice]:
@@ -100,7 +108,7 @@ class Wanted:
     def filters(self) -> list[str]:
         """The filters that are on, in words."""
         chosen = [f"{choice.label} {choice.chosen}" for choice in self.choices if choice.chosen]
-        return [word for word in (self.group, self.word) if word] + chosen
+        return [word for word in (self.only_word, self.group, self.word) if word] + chosen
 
     @property
     def is_narrowed(self) -> bool:
@@ -149,17 +157,19 @@ class Listing:
         return sum(self.counts.by_state.get(state, 0) for state in states)
 
 
-def listing(update: SystemUpdate, query: Mapping[str, str], *, few: int = FEW) -> Listing:
+def listing(
+    update: SystemUpdate, query: Mapping[str, str], *, now: datetime, few: int = FEW
+) -> Listing:
     """
     Return what the address `query` asks for, in a number of queries that is always the same.
 
     Lists of fewer than `few` rows are sorted, longer ones picked in their order: see _page.
     """
-    wanted = Wanted.read(query)
+    wanted = Wanted.read(query, update, now=now)
     counts = _count(update, wanted)
     return Listing(
         wanted=wanted,
-        chips=_chips(counts, wanted.status),
+        chips=_chips(counts, wanted.status, update),
         counts=counts,
         page=_page(update, wanted, counts, query, few=few),
     )
@@ -176,20 +186,26 @@ def _page(
     """
     Return the page that is asked for.
 
-    By name it is found through the index of the devices, where one of the next few is in the list.
-    Of few rows all are sorted instead: they lie far apart there.
+    By name and by contact it is found through an index of the devices, where one of the next few is
+    in the list. Of few rows all are sorted instead: they lie far apart there.
     """
     states = wanted.states or counts.by_state
     number = sum(counts.by_state.get(state, 0) for state in states)
-    if wanted.sort != "name" or number < few:
-        key, tie = SORTS[wanted.sort], TIES[wanted.sort]
-        found = rows(update, wanted)
+    key, tie = SORTS[wanted.sort], TIES[wanted.sort]
+    known = having(wanted.search, few=few)
+    if wanted.sort == "changed" or number < few or known is not None:
+        # Read by a query of their own, as the long list does: then all lists make as many.
+        found = rows(update, wanted).select_related(None).prefetch_related("device")
+        if known is not None:
+            found = found.filter(device__in=listed(known))
         return paging.cut(found, query, key=key, descending=wanted.descending, tie=tie)
-    held = DeviceUpdate.objects.filter(update=update, device=OuterRef("pk"))
+    held = DeviceUpdate.objects.filter(wanted.rows, update=update, device=OuterRef("pk"))
     if wanted.states:
         held = held.filter(state__in=wanted.states)
     devices = Device.objects.active().filter(Exists(held), wanted.devices())
-    page = paging.cut(devices, query, key="name", descending=wanted.descending)
+    page = paging.cut(
+        devices, query, key=key.removeprefix("device__"), descending=wanted.descending
+    )
     shown = update.device_updates.filter(device__in=page.rows).select_related("device")
     by_device = {row.device_id: row for row in shown}
     return replace(
@@ -200,7 +216,6 @@ def _page(
 def rows(update: SystemUpdate, wanted: Wanted) -> "QuerySet[DeviceUpdate]":
     """Return what the filters leave, unsorted; a retired device is in no list."""
     found = _placed(update, wanted).select_related("device")
-    found = found.annotate(contact=Coalesce("device__last_contact_at", Value(NEVER)))
     if wanted.states:
         found = found.filter(state__in=wanted.states)
     return found.filter(matches(wanted.search, "device__")) if wanted.search else found
@@ -208,7 +223,7 @@ def rows(update: SystemUpdate, wanted: Wanted) -> "QuerySet[DeviceUpdate]":
 
 def _placed(update: SystemUpdate, wanted: Wanted) -> "QuerySet[DeviceUpdate]":
     """The rows of the chosen kind and folder: what the chips count."""
-    return DeviceUpdate.objects.in_play().filter(wanted.place("device__"), update=update)
+    return update.device_updates.in_play().filter(wanted.place("device__"), wanted.rows)
 
 
 def _count(update: SystemUpdate, wanted: Wanted) -> overview.Counts:
@@ -216,11 +231,11 @@ def _count(update: SystemUpdate, wanted: Wanted) -> overview.Counts:
         states = _placed(update, wanted).values_list("state").annotate(Count("pk"))
         return dict(states.order_by())
 
-    key = ("devices by status", update.guid, wanted.kind, wanted.folder)
+    key = ("devices by status", update.guid, wanted.kind, wanted.folder, wanted.only)
     return overview.Counts(counting.kept(key, count))
 
 
-def _chips(counts: overview.Counts, status: str) -> list[Chip]:
+def _chips(counts: overview.Counts, status: str, update: SystemUpdate) -> list[Chip]:
     """One chip a status that some device has, and the chosen one in any case."""
-    chips = [Chip(state, str(state.label), counts.by_state.get(state, 0)) for state in ORDER]
+    chips = [Chip(state, word(state, update), counts.by_state.get(state, 0)) for state in ORDER]
     return [chip for chip in chips if chip.number or chip.value == status]

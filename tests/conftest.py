@@ -13,13 +13,14 @@ from zcc.processes import broker as embedded
 @pytest.hookimpl(trylast=True)  # after pytest-django has put them into its order
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
-    Put the files whose tests look at pages last.
+    Put the journeys first, and the files whose tests look at pages last.
 
     Playwright's event loop, once begun, runs in the tests' thread until the session ends. No other
-    test could call `asyncio.run` after it, nor go on in a forked child.
+    test could call `asyncio.run` after it, nor go on in a forked child. Journeys are the longest
+    files and mostly wait: at the end the other processes would have nothing left to do meanwhile.
     """
     looking = {item.path for item in items if "page" in getattr(item, "fixturenames", ())}
-    items.sort(key=lambda item: item.path in looking)
+    items.sort(key=lambda item: (item.path in looking, "journeys" not in item.path.parts))
 
 
 @pytest.fixture(scope="session")

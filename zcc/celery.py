@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 # A worker that is silent for ZCC_LATE_AFTER (60 s) is late; this leaves room for several misses.
 HEARTBEAT_SECONDS = 5
 HEARTBEAT = "devices.tasks.heartbeat"
+LOOK_AFTER_CONTENT = "systemupdates.tasks.look_after_content"
 FREE_LEFTOVERS = "certificates.tasks.free_leftovers"
 
 app = Celery("zcc")
@@ -56,6 +57,7 @@ def _beat_until_stopped() -> None:
 
 def _beat_once() -> None:
     _run(HEARTBEAT)
+    _run(LOOK_AFTER_CONTENT)
 
 
 def _run(task: str) -> None:

@@ -9,7 +9,7 @@ from django.utils import timezone
 from agent import VERSION
 from agent.home import HomeError
 from certificates.models import Operation
-from devices.models import TICK_STALE_AFTER, Zone
+from devices.models import TICK_STALE_AFTER, Heartbeat, Zone
 from systemupdates import overview
 from systemupdates.models import SystemUpdate
 from zcc.ground import clock, here
@@ -68,7 +68,7 @@ class Shell:
         """For how long no worker has looked for due work, if that is too long."""
         if self.zone is None:
             return None
-        passed = self.now - (self.zone.last_tick_at() or self.zone.created_at)
+        passed = self.now - (Heartbeat.objects.last_tick_at() or self.zone.created_at)
         return passed if passed > TICK_STALE_AFTER else None
 
     @property

@@ -15,19 +15,20 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import Error, close_old_connections, connection
 
 import certificates.api
 import systemupdates.api
-from certificates import identities, trust
+from certificates import identities, taking_part, trust
 from certificates.actions import rehearsals
 from certificates.models import MobileIdentity
 from devices import actions as devices
+from devices import contacts
 from devices.models import Device, Zone
-from zcc import est, parked
+from zcc import est, nothing_new, parked
 from zcc.ground import clock, here
-from zcc.ground.ports import device_url
 from zcc.ground.wire import CLIENT_CERTIFICATE, instant, text
+from zcc.last_contacts import LastContacts
 
 logger = logging.getLogger(__name__)
 
@@ -53,18 +54,29 @@ class Refused(Exception):
 
 
 async def app(scope: Scope, receive: Any, send: Any) -> None:
-    """Answer one HTTP request."""
-    if scope["type"] != "http":
+    """Answer one HTTP request, or stay for as long as the server runs."""
+    if scope["type"] == "lifespan":
+        await LAST_CONTACTS.live(receive, send)
         return
-    if scope["path"].startswith(est.PREFIX):
+    if f"{scope['path']}/".startswith(est.PREFIX):  # also what a browser opens of a link
         await _est(scope, receive, send)
         return
     handler = ROUTES.get((scope["method"], scope["path"]))
     if handler is None:
         await _answer(send, 404, {"error": "There is no such call."})
-        return
+    elif handler is ping:
+        await _answer(send, *ping(scope, b""))
+    else:
+        await _handle(handler, scope, receive, send)
+
+
+async def _handle(handler: Handler, scope: Scope, receive: Any, send: Any) -> None:
+    """Answer a call that may need a thread."""
     try:
         body = await _read(receive)
+        if handler is refresh and (nothing := await QUIET.ask(scope, body)):
+            await _send(send, 200, nothing)
+            return
         loop = asyncio.get_running_loop()
         status, answer = await loop.run_in_executor(THREADS, _call, handler, scope, body)
         if handler is wait and answer is not None:
@@ -139,7 +151,10 @@ async def _read(receive: Any) -> bytes:
 
 
 async def _answer(send: Any, status: int, answer: dict[str, Any] | None) -> None:
-    body = b"" if answer is None else json.dumps(answer).encode()
+    await _send(send, status, b"" if answer is None else json.dumps(answer).encode())
+
+
+async def _send(send: Any, status: int, body: bytes) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
@@ -166,7 +181,7 @@ def _call(handler: Callable[[Scope, bytes], Answer], scope: Scope, body: bytes) 
 
 
 def ping(scope: Scope, body: bytes) -> tuple[int, None]:
-    """The probe: whoever gets here has verified this server's certificate."""
+    """The probe: whoever gets here has verified this server's certificate. It needs no thread."""
     return 204, None
 
 
@@ -185,7 +200,7 @@ def enrol(scope: Scope, body: bytes) -> tuple[int, dict[str, Any]]:
     fields, now = _fields(body), clock.now()
     enrolment = devices.check_enrolment(fields)
     device, token = devices.enrol(text(fields, "key"), enrolment, now=now)
-    certificates.api.join_operation(device, now=now)
+    taking_part.enrolled(device, now=now)
     return 200, _welcome(device, token, now=now)
 
 
@@ -206,7 +221,7 @@ def _welcome(device: Device, token: str, *, now: datetime) -> dict[str, Any]:
         "update_key": base64.b64encode(update_key).decode(),
         "zone": str(device.zone.guid),
         "manifest": published.envelope if published else None,
-        "servers": servers(device.zone),
+        "servers": nothing_new.servers(device.zone_id),
         "next_refresh": 0,
         "time": trust.instant(now),
     }
@@ -219,13 +234,15 @@ def refresh(scope: Scope, body: bytes) -> tuple[int, dict[str, Any]]:
         fields = identities.believable(fields, identity, now=now)
     if sent_at := instant(fields, "clock"):
         fields["clock"] = sent_at
-    devices.record_contact(device, fields, now=now)
+    contacts.record_contact(device, fields, now=now)
     systemupdates.api.record(device, fields, now=now)
     certificates.api.record(device, fields, now=now)
-    answer = {
-        "time": trust.instant(clock.now()),
-        "next_refresh": device.effective_refresh_interval().total_seconds(),
-        "servers": servers(device.zone),
+    answer = nothing_new.answer(
+        interval=device.effective_refresh_interval(),
+        servers=nothing_new.servers(device.zone_id),
+        now=clock.now(),
+    )
+    answer |= {
         "roles": device.given_roles,
         "manifest": certificates.api.manifest_for(device),
         "update": systemupdates.api.update_for(device),
@@ -252,7 +269,7 @@ def _asked_to_refresh() -> set[int]:
     close_old_connections()
     try:
         return set(Device.objects.asked_to_refresh().values_list("pk", flat=True))
-    except DatabaseError as error:
+    except Error as error:
         logger.warning("Nobody can be rung for at the moment: %s", error)
         return set()
     finally:
@@ -260,14 +277,8 @@ def _asked_to_refresh() -> set[int]:
 
 
 PARKED = parked.Parked(_asked_to_refresh, THREADS)
-
-
-def servers(zone: Zone) -> list[str]:
-    """The addresses of the device API, this server's first."""
-    me = here.identity().address
-    primaries = Device.objects.filter(zone=zone).active().primary_servers().order_by("name")
-    addresses = sorted((server.address for server in primaries), key=lambda found: found != me)
-    return [device_url(address) for address in addresses]
+LAST_CONTACTS = LastContacts(contacts.write)
+QUIET = nothing_new.Quiet(LAST_CONTACTS)
 
 
 def _zone() -> Zone:

@@ -5,7 +5,8 @@ EST (RFC 7030) on port 7444: how a mobile device gets its identity, and the next
     POST /.well-known/est/simpleenroll     by an enrolment link: HTTP Basic password, or Bearer
     POST /.well-known/est/simplereenroll   by the identity that the mobile has, in the handshake
 
-The answer to a request is 202 until the CA's server has signed; a client then sends the same again.
+The answer to a request is 202 until the server with the key has signed; a client then sends the
+same again.
 """
 
 import base64
@@ -13,8 +14,7 @@ import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import certificates.api
-from certificates import identities
+from certificates import identities, taking_part
 from certificates.actions import identities as requests
 from certificates.models import MobileIdentity
 from certificates.models.identity import State
@@ -25,6 +25,10 @@ from pki import est
 from zcc.ground import clock
 
 PREFIX = "/.well-known/est/"
+NOT_FOR_A_BROWSER = (
+    "This address is for the EST client of a mobile (RFC 7030), not for a browser. "
+    "EST here has cacerts, simpleenroll and simplereenroll."
+)
 RETRY_AFTER = 2  # seconds; the server with the CA looks for work every second
 _PKCS7 = "application/pkcs7-mime"
 _PKCS10 = "application/pkcs10"
@@ -58,7 +62,7 @@ def answer(call: Call) -> Response:
     """Answer a call below PREFIX."""
     route = ROUTES.get(call.path.removeprefix(PREFIX))
     if route is None:
-        return _refusal(404, "EST here has cacerts, simpleenroll and simplereenroll.")
+        return _refusal(404, NOT_FOR_A_BROWSER)
     method, handler = route
     if call.method != method:
         return _refusal(405, f"Send {method}.", {"Allow": method})
@@ -77,7 +81,6 @@ REFUSALS: dict[type[Exception], tuple[int, dict[str, str]]] = {
     identities.NotAccepted: (403, {}),
     requests.Refused: (400, {}),
     requests.TooMany: (429, {"Retry-After": str(requests.A_WHILE.seconds)}),
-    requests.CannotIssue: (503, {}),
 }
 
 
@@ -91,8 +94,8 @@ def _enrol(call: Call, zone: Zone) -> Response:
     if refusal := _why_not_pkcs10(call):
         return refusal
     request = _request(call)
-    identity = requests.enrol(zone, secret, request, now=now)
-    certificates.api.join_operation(identity.device, now=now)
+    identity = requests.enrol(secret, request, now=now)
+    taking_part.enrolled(identity.device, now=now)
     return _outcome(identity)
 
 

@@ -48,6 +48,7 @@ ALLOWED_HOSTS = os.environ.get("ZCC_ALLOWED_HOSTS", "*").split(",")
 # The product's own times
 ZCC_CANCEL_CUTOFF = _seconds("ZCC_CANCEL_CUTOFF", timedelta(minutes=10))  # the manual's sentence
 ZCC_LATE_AFTER = _seconds("ZCC_LATE_AFTER", timedelta(seconds=60))
+ZCC_AUDIT_KEEP = _seconds("ZCC_AUDIT_KEEP", timedelta(days=730))
 ZCC_CANCEL_TIMEOUT = _seconds("ZCC_CANCEL_TIMEOUT", timedelta(minutes=5))
 
 # Applications and middleware
@@ -169,16 +170,16 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Broker: REDIS_URL, or the embedded Valkey of the supervisor on a socket that is ours alone
 
 
-def _broker_socket() -> Path:
+def broker_socket(home: Path) -> Path:
     """Return the socket of the embedded broker; the kernel takes at most 108 bytes of path."""
-    path = ZCC_HOME / "run" / "valkey.sock"
+    path = home / "run" / "valkey.sock"
     if len(os.fsencode(path)) < 100:
         return path
-    digest = hashlib.sha256(os.fsencode(ZCC_HOME)).hexdigest()[:16]
+    digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"zcc-{os.getuid()}-{digest}" / "valkey.sock"
 
 
-BROKER_SOCKET = _broker_socket()
+BROKER_SOCKET = broker_socket(ZCC_HOME)
 BROKER_IS_EMBEDDED = not os.environ.get("REDIS_URL")
 REDIS_URL = os.environ.get("REDIS_URL") or f"redis+socket://{BROKER_SOCKET}"
 
@@ -247,6 +248,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # 15 minutes, whoever goes on trying
 AXES_LOCKOUT_TEMPLATE = "registration/locked_out.html"
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True

@@ -25,7 +25,7 @@ from typing import TextIO
 
 from django.conf import settings
 
-from zcc.ground import here, ports
+from zcc.ground import here, ports, whereabouts
 from zcc.processes import broker, logs, server, tree
 from zcc.processes.tree import Child, Tree
 
@@ -89,6 +89,7 @@ class Greeter:
     def __init__(
         self, names: Sequence[str], zone: Tree, *, demo: bool, say: Callable[[str], None]
     ) -> None:
+        self.names = names
         self.waiting = [(name, port) for name in names for port in PORTS]
         self.zone, self.demo, self.say = zone, demo, say
         self.started_at = time.monotonic()
@@ -111,13 +112,13 @@ class Greeter:
             self.zone.children.extend(_agents())
         for name, port in self.waiting:
             self.say(f"{name} does not answer on port {port}. See {here.zcc_home() / 'logs'}.")
-        for line in welcome():
+        for line in (*moved(self.names), *welcome(self.names[0])):
             self.say(line)
 
 
 def answers(name: str, port: int) -> bool:
     """Say whether the server `name` answers on `port`; the console only counts when it is well."""
-    address = here.identity(name).address
+    address = whereabouts.address(here.identity(name))
     try:
         with socket.create_connection((address, port), timeout=1) as plain:
             return port != ports.CONSOLE or _is_well(plain, address)
@@ -125,8 +126,23 @@ def answers(name: str, port: int) -> bool:
         return False
 
 
-def welcome() -> Iterator[str]:
-    """Yield where to go and as whom; the password only once, after which it is forgotten."""
+def moved(names: Sequence[str]) -> Iterator[str]:
+    """Yield which servers do not have their address any more, and what to do about it."""
+    for identity in map(here.identity, names):
+        address = whereabouts.address(identity)
+        if address != identity.address:
+            yield (
+                f"{identity.name} is at {address}: this host no longer has {identity.address}. "
+                f"Open {ports.console_url(address)} and choose Use what it reports on Certificates."
+            )
+
+
+def welcome(name: str) -> Iterator[str]:
+    """
+    Yield where to go, to the server `name`, and as whom.
+
+    The password is said only once, after which it is forgotten.
+    """
     path = here.zcc_home() / "welcome.json"
     try:
         facts = json.loads(path.read_text())
@@ -139,7 +155,7 @@ def welcome() -> Iterator[str]:
         temporary.write_text(json.dumps(facts, indent=2) + "\n")
         temporary.replace(path)
     yield ""
-    yield f"Console:        {facts.get('url', '')}"
+    yield f"Console:        {ports.console_url(whereabouts.address(here.identity(name)))}"
     yield f"CA, SHA-256:    {facts.get('fingerprint', '')}"
     yield f"Administrator:  {facts.get('admin', '')}" + (f", password {password}" * bool(password))
     yield "Ctrl-C stops everything."
@@ -172,7 +188,8 @@ def _preload() -> None:
 
 def _check_ports(names: Sequence[str]) -> None:
     """Refuse to start where another program answers, before it is taken for one of ours."""
-    for address, port in product((here.identity(name).address for name in names), PORTS):
+    addresses = (whereabouts.address(here.identity(name)) for name in names)
+    for address, port in product(addresses, PORTS):
         try:
             socket.create_server((address, port)).close()
         except OSError as error:

@@ -18,7 +18,7 @@ from certificates.models.operation import IllegalTransition, Kind, Policy
 from devices.models import Device, Zone
 from pki import keys, names
 from systemupdates import actions as updates
-from zcc.templatetags.times import span
+from zcc.templatetags.times import planned_text, span, stored_text
 
 MIN_YEARS, MAX_YEARS = 1, 10  # "Specify a value between 1 to 10." (manual)
 # Between the click and the cut-off there is at least this much time to think better of it.
@@ -141,7 +141,7 @@ def _create(
             "Another CA has become the active one, or another server has it. "
             "Look at the page again."
         )
-    name = f"{kind.label} {now:%Y-%m-%d %H:%M} UTC"
+    name = f"{kind.label} {stored_text(now)}"
     update = updates.create_update(zone, name=name, initiating_server=server, by=by, now=now)
     is_immediate = ca.is_expired(now)
     operation = Operation.objects.create(
@@ -160,7 +160,7 @@ def _create(
         idempotency_key=wishes.idempotency_key,
         **asked,
     )
-    operation.events.create(state=operation.state, by=by, at=now)
+    operation.begin(by=by, at=now)
     servers = Device.objects.filter(zone=zone).active().tls_servers()
     ServerProgress.objects.bulk_create(
         ServerProgress(operation=operation, device=server) for server in servers
@@ -217,7 +217,7 @@ def why_not_at(
             "from now."
         )
     if ca.expires_at and activate_at >= ca.expires_at:
-        return f"The active CA expires before that, on {ca.expires_at:%d %b %Y, %H:%M} UTC."
+        return f"The active CA expires before that, on {planned_text(ca.expires_at)}."
     if root_expires is not None:
         return why_not_under(root_expires, activate_at)
     if activate_at >= (begun or now) + timedelta(days=365 * years):
@@ -229,7 +229,7 @@ def why_not_under(root_expires: datetime, activate_at: datetime) -> str | None:
     """Return why an external CA will not do at the activation, None if it will."""
     if activate_at < root_expires:
         return None
-    on = f"{root_expires:%d %b %Y, %H:%M} UTC"
+    on = planned_text(root_expires)
     return f"The new root expires before that, on {on}. Choose an earlier time or another root."
 
 

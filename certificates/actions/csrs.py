@@ -9,12 +9,14 @@ from django.db import transaction
 from django.db.models import F
 
 from certificates import issuing
-from certificates.models import Operation, ServerCertificate, ServerProgress
+from certificates.models import HomeTrust, Operation, ServerCertificate, ServerProgress
 from certificates.models.operation import CANCELLABLE_STATES
 from certificates.models.operation import State as OperationState
 from certificates.models.server_certificate import State
 from certificates.models.server_step import CsrWishes
+from certificates.outdated import outdated_servers
 from certificates.wording import listed
+from devices import actions as devices
 from devices.models import Device
 from pki import keys, names
 
@@ -120,3 +122,28 @@ def reissue(operation: Operation, device: Device, *, by: Any, now: datetime) -> 
     progress = ServerProgress.objects.filter(operation=operation, device=device)
     progress.update(staged_at=None, claim_id=None, lease_until=None, retry_at=None)
     operation.note(f"The future certificate of {device.name} is made anew", by=by, at=now)
+
+
+@transaction.atomic
+def use_reported(device: Device, *, shown: str, by: Any, now: datetime) -> bool:
+    """
+    Take over what a server reports of its address and DNS name, as the user was `shown` it.
+
+    Return whether its future certificate is made anew with that. Raises Refused.
+    """
+    try:
+        devices.use_reported(device, shown=shown, by=by, now=now)
+    except (devices.InvalidNames, devices.NotPossibleNow) as error:
+        raise Refused(str(error)) from error
+    # A Primary Server writes its page /zenworks-setup again, which says its address.
+    HomeTrust.objects.filter(device=device).update(epoch=0, retry_at=None)
+    operation = Operation.objects.newest(device.zone)
+    if operation is None or device not in outdated_servers(operation):
+        return False
+    try:
+        reissue(operation, device, by=by, now=now)
+    except (
+        Refused
+    ):  # of an external CA, or too near: the row stays `Outdated` and says how to go on
+        return False
+    return True

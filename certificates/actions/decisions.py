@@ -13,7 +13,7 @@ from certificates.models.operation import IllegalTransition, State
 from certificates.wording import listed
 from systemupdates import actions as updates
 from zcc.templatetags.numbers import count
-from zcc.templatetags.times import planned_text
+from zcc.templatetags.times import stored_text
 
 CAN_ROLL_BACK = (State.ACTIVATING, State.OVERLAP)
 
@@ -34,7 +34,7 @@ def postpone(operation: Operation, *, to: datetime, by: Any, now: datetime) -> N
     """
     if why_not := authorities.why_not_moved_to(operation, to, now=now):
         raise NotPossibleNow(why_not)
-    note = f"Postponed from {planned_text(operation.activate_at)} to {planned_text(to)}."
+    note = f"Postponed from {stored_text(operation.activate_at)} to {stored_text(to)}."
     try:
         operation.postpone(to=to, by=by, at=now, note=note)
     except IllegalTransition as error:

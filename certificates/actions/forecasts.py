@@ -2,7 +2,8 @@
 Making forecasts: rows in, the pure function, rows out. A worker does it, by age and by events.
 
 A small zone is looked at anew every few seconds while an operation runs; 100,000 devices every ten
-minutes, so that it takes a hundredth of a processor. A zone at rest: every hour.
+minutes, so that it takes a hundredth of a processor. A zone at rest: every hour, and when somebody
+looks at a forecast that is old.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -21,7 +22,7 @@ from certificates.forecast import Forecast as Foreseen
 from certificates.models import Forecast, Operation, Straggler
 from certificates.models.operation import State
 from certificates.rhythm import rhythm_of
-from devices.check_ins import CheckIns, read
+from devices.check_ins import WEEK, CheckIns, read
 from devices.models import ROOT_OF, TOP, Device, Kind, Zone, schedule_of
 from zcc.ground import claims
 
@@ -47,19 +48,55 @@ FORESEEN_STATES = (
 
 def due(zone: Zone, *, now: datetime) -> bool:
     """Whether a forecast of the zone is to be made; asking costs the same in any zone."""
-    operation = _operation(zone)
+    return any(_is_due(zone, operation, now=now) for operation in _subjects(zone))
+
+
+def is_old(zone: Zone, operation: Operation | None = None, *, now: datetime) -> bool:
+    """
+    Whether somebody who looks at this forecast should see a newer one.
+
+    That is sooner than one is made when nobody looks. In a large zone in which devices enrol all
+    the time not each of them makes it old.
+    """
     row = _row(zone, operation)
-    if operation is None and Operation.objects.filter(zone=zone).open().exists():
-        return False
+    if row is None or row.made_at is None or row.seen != _seen(zone, operation):
+        return True
+    age, good_for = now - row.made_at, max(COMPLETE, row.total * PER_DEVICE)
+    if age >= good_for:
+        return True
+    return age >= max(SOONEST, good_for / 10) and row.total != _number(zone, operation)
+
+
+def make(zone: Zone, *, now: datetime) -> None:
+    """Make the forecasts that are due or old, unless another worker does."""
+    for operation in _subjects(zone):
+        if _is_due(zone, operation, now=now) or is_old(zone, operation, now=now):
+            _make(zone, operation, now=now)
+
+
+def _subjects(zone: Zone) -> list[Operation | None]:
+    """
+    What is foreseen: the operation for which devices get ready, and one that would begin now.
+
+    During an overlap that is both: the devices of the last one still come, the next may begin.
+    """
+    operation = _operation(zone)
+    found: list[Operation | None] = [] if operation is None else [operation]
+    is_open = operation is not None and operation.is_open
+    if not is_open and not Operation.objects.filter(zone=zone).open().exists():
+        found.append(None)
+    return found
+
+
+def _is_due(zone: Zone, operation: Operation | None, *, now: datetime) -> bool:
+    row = _row(zone, operation)
     if row is None:
         return True
     free = row.lease_until is None or row.lease_until <= now
     return free and (row.due_at <= now or row.seen != _seen(zone, operation))
 
 
-def make(zone: Zone, *, now: datetime) -> None:
-    """Make the forecast that is due, unless another worker does."""
-    operation = _operation(zone)
+def _make(zone: Zone, operation: Operation | None, *, now: datetime) -> None:
     found, _ = Forecast.objects.get_or_create(
         zone=zone, operation=operation, defaults={"due_at": now}
     )
@@ -92,6 +129,13 @@ def _seen(zone: Zone, operation: Operation | None) -> str:
         return f"{operation.state} {operation.update.wave}"
     newest = Device.objects.filter(zone=zone).order_by("-pk").values_list("pk", flat=True).first()
     return f"{newest}"
+
+
+def _number(zone: Zone, operation: Operation | None) -> int:
+    """How many devices the forecast is about."""
+    if operation is not None and operation.update.is_assigned:
+        return readiness.counted(operation).count()
+    return Device.objects.filter(zone=zone).active().count()
 
 
 @dataclass
@@ -129,7 +173,7 @@ def _of_operation(operation: Operation, *, now: datetime) -> Fleet:
     fleet = Fleet(readiness.starts_at(operation, now=now))
     standing = Case(
         When(readiness.is_ready(operation), then=Value(Standing.READY.name)),
-        When(readiness.IS_STUCK, then=Value(Standing.STUCK.name)),
+        When(readiness.is_stuck(operation), then=Value(Standing.STUCK.name)),
         default=Value(Standing.WAITING.name),
         output_field=CharField(),
     )
@@ -198,6 +242,7 @@ def _store(row: Forecast, fleet: Fleet, foreseen: Foreseen, *, seen: str, now: d
         "by_schedule": row.by_schedule if row.planned else foreseen.by_schedule,
         "expected": expected,
         "planned": row.planned or expected,
+        "planned_total": row.planned_total if row.planned else foreseen.total,
         "real": real if row.operation_id else [],
         "probable": _steps(dates, already=foreseen.total - len(dates)),
         "probable_mobiles": _steps(
@@ -208,7 +253,7 @@ def _store(row: Forecast, fleet: Fleet, foreseen: Foreseen, *, seen: str, now: d
     if not row.operation_id:
         facts["planned"] = []
     if claims.mine(row).update(**facts, claim_id=None, lease_until=None):
-        _store_stragglers(row, fleet.candidates, dates)
+        _store_stragglers(row, fleet.candidates, dates, now=now)
 
 
 def _until_next(row: Forecast, foreseen: Foreseen, *, now: datetime) -> timedelta:
@@ -253,7 +298,11 @@ def _with_point(real: list[list[float]], now: datetime, ready: int) -> list[list
 
 
 def _store_stragglers(
-    row: Forecast, candidates: Sequence[Candidate], dates: dict[int, float | None]
+    row: Forecast,
+    candidates: Sequence[Candidate],
+    dates: dict[int, float | None],
+    *,
+    now: datetime,
 ) -> None:
     """Keep by name those that are expected last."""
     rhythms: dict[int, CheckIns | None] = {one.key: one.check_ins for one in candidates}
@@ -264,11 +313,14 @@ def _store_stragglers(
             forecast_id=row.pk,
             device_id=key,
             expected_at=None if at is None else datetime.fromtimestamp(at * HOUR, UTC),
-            usually=_usually(rhythms[key]),
+            usually=_usually(rhythms[key], this_hour=int(_hours(now))),
         )
         for key, at in islice(last, NAMED)
     )
 
 
-def _usually(record: CheckIns | None) -> str:
-    return "" if record is None else rhythm_of(record).words
+def _usually(record: CheckIns | None, *, this_hour: int) -> str:
+    """Return the words for a device's rhythm; a habit is not claimed before a week is known."""
+    if record is None or this_hour - record.known_from < WEEK:
+        return ""
+    return rhythm_of(record).words

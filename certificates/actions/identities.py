@@ -1,8 +1,9 @@
 """
 What happens to the identities of mobile devices: asked for, issued.
 
-Whoever answers the mobile only parks its request as a row; the server of the active CA signs, for
-the key never leaves its home. The mobile asks again until it is there (RFC 7030, 4.2.3).
+Whoever answers the mobile only parks its request as a row; the server with the key signs, that of
+the active CA or, under an external one, of the identity CA, for a key never leaves its home. The
+mobile asks again until it is there (RFC 7030, 4.2.3).
 """
 
 from datetime import datetime, timedelta
@@ -10,15 +11,16 @@ from datetime import datetime, timedelta
 from django.db import IntegrityError, transaction
 
 from agent.home import Home
-from certificates import issuing, keys
+from certificates import identities, identity_cas, issuing, keys
 from certificates.issuing import HasHold
-from certificates.models import CertificateAuthority, MobileIdentity
+from certificates.models import CertificateAuthority, IdentityCA, MobileIdentity
 from certificates.models.authority import State as CAState
 from certificates.models.certificate import Certificate
 from certificates.models.identity import ACCEPTED_STATES, State
 from devices import mobiles
 from devices.models import Device, EnrolmentLink, Zone
 from pki import csr, est
+from pki.keys import PrivateKey
 from zcc.ground import claims
 
 RETRY_AFTER = timedelta(seconds=5)
@@ -34,31 +36,19 @@ class TooMany(Exception):
     """The mobile has asked too often; the message is for whoever holds it."""
 
 
-class CannotIssue(Exception):
-    """The zone cannot issue identities at the moment; the message is for whoever asked."""
-
-
-def issuer(zone: Zone) -> CertificateAuthority | None:
-    """Return the CA that signs identities now, None if it is an external one."""
-    active = CertificateAuthority.objects.filter(zone=zone, state=CAState.ACTIVE).exclude(der=None)
-    found = active.first()
-    return found if found is not None and found.is_internal else None
-
-
 def to_be_issued(zone: Zone, *, now: datetime) -> list[int]:
     """Return the ids of the requests that nobody is signing."""
     rows = MobileIdentity.objects.filter(device__zone=zone).to_be_issued(now)
     return list(rows.values_list("pk", flat=True))
 
 
-def enrol(zone: Zone, secret: str, request: bytes, *, now: datetime) -> MobileIdentity:
+def enrol(secret: str, request: bytes, *, now: datetime) -> MobileIdentity:
     """
     Park a checked request that came by an enrolment link, or find what has become of it.
 
-    Raises devices.actions.NotEnrolled when the link does not fit, Refused when the request's names
-    do not, and CannotIssue.
+    Raises devices.actions.NotEnrolled when the link does not fit, and Refused when the request's
+    names do not.
     """
-    _refuse_if_external(zone)
     with transaction.atomic():
         link = mobiles.use_link(secret, est.key_hash(request), now=now)
         device = link.device
@@ -73,10 +63,9 @@ def enrol_again(identity: MobileIdentity, request: bytes, *, now: datetime) -> M
     """
     Park a checked request of a mobile that calls with `identity`, or find what has become of it.
 
-    Raises Refused when the request's names are not those of the mobile, TooMany, and CannotIssue.
+    Raises Refused when the request's names are not those of the mobile, and TooMany.
     """
     device = identity.device
-    _refuse_if_external(device.zone)
     _check_names(device, request)
     fresh = MobileIdentity.objects.filter(device=device, key_hash=est.key_hash(request))
     fresh = fresh.filter(pk__gt=identity.pk)
@@ -97,11 +86,6 @@ def _is_still_good(found: MobileIdentity) -> bool:
     return found.state in ACCEPTED_STATES and is_active
 
 
-def _refuse_if_external(zone: Zone) -> None:
-    if issuer(zone) is None:
-        raise CannotIssue("The zone's CA is external: no identity can be issued for a mobile here.")
-
-
 def _check_names(device: Device, request: bytes) -> None:
     try:
         est.check_names(request, name=device.name, guid=str(device.guid))
@@ -112,7 +96,7 @@ def _check_names(device: Device, request: bytes) -> None:
 def _park(
     device: Device, request: bytes, *, link: EnrolmentLink | None, now: datetime
 ) -> MobileIdentity:
-    """Keep the request for the CA's server; one that waits already gives way to it."""
+    """Keep the request for who signs; one that waits already gives way to it."""
     waiting = MobileIdentity.objects.filter(device=device, state=State.REQUESTED)
     waiting.exclude(key_hash=est.key_hash(request)).move(
         to=State.REFUSED, reason="Replaced by a later request.", ended_at=now
@@ -130,16 +114,16 @@ def _park(
         return waiting.get()
 
 
-def issue(row: MobileIdentity, *, home: Home, hold: HasHold, now: datetime) -> None:
-    """Sign the claimed request with the CA's key in `home`; what cannot be signed is refused."""
-    authority = issuer(row.device.zone)
-    if authority is None:
-        _move(row, State.REFUSED, reason="The zone's CA is external by now.", ended_at=now)
+def issue(row: MobileIdentity, *, server: Device, home: Home, hold: HasHold, now: datetime) -> None:
+    """On the server that signs: sign the claimed request; what cannot be signed is refused."""
+    signer = identities.signer(row.device.zone)
+    if signer is None or signer.server_id != server.pk:
+        claims.release(row)  # another one signs by now, or in a moment
         return
     try:
         certificate = issuing.sign_identity(
-            authority,
-            keys.load_ca_key(home, row.device.zone, authority.guid),
+            signer,
+            _key_of(signer, home),
             request_der=bytes(row.csr),
             device=row.device,
             hold=hold,
@@ -148,11 +132,25 @@ def issue(row: MobileIdentity, *, home: Home, hold: HasHold, now: datetime) -> N
     except keys.KeyUnavailable as error:
         again = {"reason": str(error)[:400], "retry_at": now + RETRY_AFTER}
         claims.mine(row).update(claim_id=None, lease_until=None, **again)
+        if isinstance(signer, IdentityCA):
+            identity_cas.replace(signer, at=now)
     except ValueError as error:
         _move(row, State.REFUSED, reason=str(error)[:400], ended_at=now)
     else:
-        facts = Certificate.columns(certificate)
-        _move(row, State.ISSUED, authority=authority, reason="", issued_at=now, **facts)
+        facts = {**_issuer(signer), **Certificate.columns(certificate)}
+        _move(row, State.ISSUED, reason="", issued_at=now, **facts)
+
+
+def _key_of(signer: CertificateAuthority | IdentityCA, home: Home) -> PrivateKey:
+    if isinstance(signer, IdentityCA):
+        return keys.load_identity_key(home, signer.authority.zone, signer.guid)
+    return keys.load_ca_key(home, signer.zone, signer.guid)
+
+
+def _issuer(signer: CertificateAuthority | IdentityCA) -> dict[str, object]:
+    if isinstance(signer, IdentityCA):
+        return {"authority": signer.authority, "identity_ca": signer}
+    return {"authority": signer}
 
 
 def _move(row: MobileIdentity, to: State, **facts: object) -> None:

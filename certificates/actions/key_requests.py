@@ -47,6 +47,7 @@ class Upload:
 def back_up(zone: Zone, passphrase: str, *, asker: Asker, now: datetime) -> KeyRequest:
     """Have the server with the CA role make a backup for this console. Raises Refused."""
     _refuse_if_busy(zone)
+    _refuse_mixed_versions(zone, now=now)
     holder = _running(_holder(zone), now)
     request = _new(zone, Kind.BACKUP, server=holder, asker=asker, now=now)
     return _ask(request, passphrase.encode(), asker=asker, now=now)
@@ -64,6 +65,7 @@ def restore(
 ) -> KeyRequest:
     """Have `server` put a backup's keys in its home and take the CA role. Raises Refused."""
     _refuse_if_busy(zone, except_for=abandoned_operation(zone, now=now))
+    _refuse_mixed_versions(zone, now=now)
     if why_not := why_not_in_overlap(zone):
         raise Refused(why_not)
     request = _new(zone, Kind.RESTORE, server=_running(server, now), asker=asker, now=now)
@@ -73,6 +75,7 @@ def restore(
 def move_role(zone: Zone, server: Device, *, asker: Asker, now: datetime) -> KeyRequest:
     """Have all keys and the CA role go to `server` from where they are. Raises Refused."""
     _refuse_if_busy(zone)
+    _refuse_mixed_versions(zone, now=now)
     holder = _running(_holder(zone), now)
     if server == holder:
         raise Refused(f"{server.name} has the CA role already. Choose another server.")
@@ -83,6 +86,19 @@ def move_role(zone: Zone, server: Device, *, asker: Asker, now: datetime) -> Key
     except sealing_keys.Untrusted as error:
         raise Refused(str(error)) from error
     return _save(request)
+
+
+def _refuse_mixed_versions(zone: Zone, *, now: datetime) -> None:
+    """A server of an older version knows nothing of keys beside an external CA."""
+    if _active(zone).is_internal:
+        return
+    rows = Device.objects.filter(zone=zone).active().primary_servers()
+    running = [
+        one for one in rows.select_related("heartbeat").order_by("name") if one.is_alive(now)
+    ]
+    if len({server.version for server in running}) > 1:
+        listed = ", ".join(f"{server.name} has {server.version or 'none'}" for server in running)
+        raise Refused(f"Bring all Primary Servers to the same version first. {listed}.")
 
 
 def _refuse_if_busy(zone: Zone, *, except_for: Operation | None = None) -> None:
@@ -151,7 +167,7 @@ def _new(zone: Zone, kind: Kind, *, server: Device, asker: Asker, now: datetime)
         guid=uuid4(),
         kind=kind,
         server=server,
-        holder=_holder(zone),
+        holder=_active(zone).server or server,
         turn=server,
         asked_from=asker.server,
         asked_by=asker.by,
@@ -161,12 +177,16 @@ def _new(zone: Zone, kind: Kind, *, server: Device, asker: Asker, now: datetime)
 
 
 def _holder(zone: Zone) -> Device:
-    """The server with the CA role."""
-    active = CertificateAuthority.objects.select_related("server__heartbeat", "server__zone")
-    ca = active.get(zone=zone, state=CAState.ACTIVE)
-    if ca.server is None or not ca.is_internal:
-        raise Refused("The active CA is external: its key is not in this zone.")
-    return ca.server
+    """The server with the CA role, or beside an external CA with the zone's own keys."""
+    server = _active(zone).server
+    if server is None:
+        raise Refused("No server has the zone's keys.")
+    return server
+
+
+def _active(zone: Zone) -> CertificateAuthority:
+    rows = CertificateAuthority.objects.select_related("server__heartbeat", "server__zone")
+    return rows.get(zone=zone, state=CAState.ACTIVE)
 
 
 def _running(server: Device, now: datetime) -> Device:

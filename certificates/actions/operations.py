@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import transaction
 
 from certificates import guard, lacking, retirement
-from certificates.actions import authorities, retirements
+from certificates.actions import authorities, key_requests, retirements
 from certificates.models import LinkCertificate, Operation, ServerCertificate
 from certificates.models import authority as ca_models
 from certificates.models.authority import State as CAState
@@ -56,12 +56,15 @@ def _assign_or_hold(operation: Operation, *, now: datetime) -> bool:
 
 @transaction.atomic
 def _assign(operation: Operation, *, by: Any, now: datetime) -> None:
-    """Assign the update; of an Immediate operation servers that have switched have done it."""
+    """Assign the update; what servers have done of it before, in an Immediate operation, counts."""
     updates.assign(operation.update, by=by, now=now)
     operation.mark_assigned(by=by, at=now)
     switched = operation.servers.exclude(activated_at=None).values("device")
     rows = operation.update.device_updates.filter(device__in=switched)
     rows.move(to=DeviceUpdateState.COMPLETED, by=None, at=now)
+    ready = operation.servers.exclude(updater_ran_at=None).values("device")
+    rows = operation.update.device_updates.filter(device__in=ready)
+    rows.move(to=DeviceUpdateState.PENDING, by=None, at=now)
 
 
 def _hold_if_late(operation: Operation, *, now: datetime) -> bool:
@@ -220,9 +223,10 @@ def assign_now(operation: Operation, *, by: Any, now: datetime) -> None:
         raise NotPossibleNow(str(error)) from error
 
 
-def clear_failure(operation: Operation) -> None:
+@transaction.atomic
+def clear_failure(operation: Operation, *, by: Any, now: datetime) -> None:
     """Put the message of a failed cancel away; it stays in the history."""
-    operation.clear_problem()
+    operation.clear_problem(by=by, at=now)
 
 
 def cancel(operation: Operation, *, by: Any, now: datetime) -> None:
@@ -320,5 +324,14 @@ def finish_cancel(operation: Operation, *, now: datetime) -> None:
         LinkCertificate.objects.filter(certified=new_ca).update(revoked_at=now)
         LinkCertificate.objects.filter(authority=new_ca).update(revoked_at=now)
         new_ca.cancel(key_destroyed_at=now)
+        if new_ca.server and new_ca.server_id != operation.initiating_server_id:
+            key_requests.remove_keys(new_ca.server, now=now)  # it was lost, and may come back
     operation.link_requests.all().delete()
-    updates.withdraw(operation.update, by=None, now=now)
+    updates.withdraw(operation.update, by=_who_canceled(operation), now=now)
+
+
+def _who_canceled(operation: Operation) -> Any:
+    """Return who pressed `Cancel` last: the software only ends what they began."""
+    asked = operation.events.filter(state=State.CANCELLING).exclude(by=None).select_related("by")
+    last = asked.last()
+    return last.by if last else None

@@ -9,6 +9,7 @@ from certificates.actions.authorities import Refused, in_progress
 from certificates.models import CertificateAuthority, KeyRequest, Operation
 from certificates.models.authority import State as CAState
 from devices.models import Device, Zone
+from zcc.ground import audit
 
 HOLDING = (CAState.ACTIVE, CAState.SUPERSEDED, CAState.FUTURE)
 
@@ -21,6 +22,7 @@ def retire(server: Device, *, by: Any, now: datetime) -> None:
     if why_not := why_not_retired(server):
         raise Refused(why_not)
     Device.objects.filter(pk=server.pk, retired_at=None).update(retired_at=now)
+    audit.record("Retired", server, by=by, at=now)
 
 
 def why_not_retired(server: Device) -> str:

@@ -12,6 +12,7 @@ from certificates import due, rehearsing
 from certificates.models import Operation, Rehearsal, RehearsalDevice
 from certificates.models.rehearsal import IllegalTransition, State
 from devices.models import Device, Kind, Zone
+from zcc.ground import audit
 from zcc.ground.wire import guid, text
 
 MAX_DEVICES = 500
@@ -92,6 +93,7 @@ def _start(
         before=rehearsing.live_facts(zone),
     )
     row.events.create(state=row.state, by=by, at=now)
+    audit.record("Rehearse", row, by=by, at=now, note=audit.listed(d.name for d in chosen))
     RehearsalDevice.objects.bulk_create(
         RehearsalDevice(rehearsal=row, device=device) for device in chosen
     )
@@ -101,7 +103,9 @@ def _start(
 def cancel(row: Rehearsal, *, by: Any, now: datetime, note: str = "") -> None:
     """End the rehearsal early: whatever it made is removed everywhere. Raises Refused."""
     try:
-        row.start_cleaning(State.CANCELLED, by=by, at=now, note=note)
+        with transaction.atomic():
+            row.start_cleaning(State.CANCELLED, by=by, at=now, note=note)
+            audit.record("Cancel rehearsal", row, by=by, at=now, note=note)
     except IllegalTransition as error:
         raise Refused("The rehearsal is over already, or being cleaned up.") from error
     rehearsing.ask_to_refresh(row, now=now)

@@ -11,12 +11,13 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
-from certificates import api
+from certificates import taking_part
 from certificates.models import Operation, ServerCertificate, ServerProgress
 from certificates.models.server_certificate import State
 from devices import actions as devices
 from devices.models import Device, Kind
 from systemupdates import actions as updates
+from zcc.ground import audit
 
 
 class Refused(Exception):
@@ -31,6 +32,7 @@ def set_roles(
     device = Device.objects.select_for_update().select_related("zone").get(pk=device.pk)
     if why_not := why_not_changed(device):
         raise Refused(why_not)
+    before = audit.listed(device.roles)
     had_content, had_authentication = (
         device.is_content_satellite,
         device.is_authentication_satellite,
@@ -48,7 +50,9 @@ def set_roles(
     if had_content and not content:
         updates.remove_content_server(device)
     if authentication and not had_authentication:
-        api.join_operation(device, now=now)
+        taking_part.join_operation(device, now=now)
+    if before != (after := audit.listed(device.roles)):
+        audit.record("Satellite roles", device, by=by, at=now, before=before, after=after)
     devices.ask_refresh(rows, now=now)
 
 
@@ -73,7 +77,10 @@ def _refuse_unless_it_can_have_a_certificate(device: Device) -> None:
     try:
         devices.refuse_taken(device, names, device.addresses)
     except devices.InvalidNames as error:
-        raise Refused(str(error)) from error
+        raise Refused(
+            f"{error} An Authentication Satellite needs an address and a DNS name of its own: "
+            f"enrol {device.name} again on another host, or with --address and --dns."
+        ) from error
 
 
 def _take_authentication(device: Device) -> None:
@@ -81,7 +88,7 @@ def _take_authentication(device: Device) -> None:
     if operation := _in_its_way(device).first():
         raise Refused(
             f"{device.name} takes part in {operation.get_kind_display()}. Take the role back when "
-            "that is activated or cancelled."
+            "that is activated or canceled."
         )
     ServerProgress.objects.filter(device=device, operation__in=Operation.objects.live()).delete()
     rows = ServerCertificate.objects.filter(device=device)

@@ -111,6 +111,7 @@ def take_imported(
     between: Sequence[x509.Certificate],
     *,
     authority: CertificateAuthority,
+    caution: str = "",
     now: datetime,
 ) -> bool:
     """
@@ -118,7 +119,7 @@ def take_imported(
 
     One that was imported before for the same request gives way, and is staged anew.
     """
-    facts = _imported(leaf, between, authority=authority, now=now)
+    facts = _imported(leaf, between, authority=authority, caution=caution, now=now)
     unchanged = ServerCertificate.objects.filter(pk=row.pk, state=row.state, sha256=row.sha256)
     if row.state == State.FUTURE:
         changed = unchanged.update(**facts)
@@ -136,10 +137,11 @@ def take_by_hand(
     between: Sequence[x509.Certificate],
     *,
     authority: CertificateAuthority,
+    caution: str = "",
     now: datetime,
 ) -> None:
     """Keep a judged certificate that was found in the server's remint-repo; twice is once."""
-    facts = _imported(leaf, between, authority=authority, now=now)
+    facts = _imported(leaf, between, authority=authority, caution=caution, now=now)
     coming = ServerCertificate.objects.filter(device=progress.device).coming()
     known = coming.filter(operation=progress.operation, sha256=facts["sha256"])
     if known.exists():
@@ -167,12 +169,13 @@ def _imported(
     between: Sequence[x509.Certificate],
     *,
     authority: CertificateAuthority,
+    caution: str = "",
     now: datetime,
 ) -> dict[str, object]:
     return {
         "authority": authority,
         "intermediates": "".join(one.public_bytes(Encoding.PEM).decode() for one in between),
-        "reason": "",
+        "reason": caution[:400],
         "available_at": now,
         **Certificate.columns(leaf),
     }

@@ -13,6 +13,7 @@ from certificates.forms.key_requests import (
     RestoreCAForm,
     VerifyBackupForm,
 )
+from certificates.forms.mobiles import EnrolMobilesAgainForm
 from certificates.forms.passwords import PasswordForm, PlainForm, ReasonForm
 from certificates.forms.rehearsals import RehearseForm
 from certificates.forms.remint_ca import RemintCAForm
@@ -29,6 +30,7 @@ __all__ = [
     "ChangeActivationForm",
     "ChangeAuthorityForm",
     "ChangeCSRForm",
+    "EnrolMobilesAgainForm",
     "GenerateCSRForm",
     "ImportCertificateForm",
     "MoveCARoleForm",

@@ -67,7 +67,7 @@ class ActivationForm(ActivationTimeForm, PasswordForm):
         error_messages={"required": "Choose Overlap or Strict."},
     )
     waive_silent = forms.BooleanField(
-        label="Go on although the version of silent Satellites is not known", required=False
+        label="Go on although the version of these Satellites is not known", required=False
     )
     why_password = "Asked again because this changes the whole zone."
 

@@ -4,7 +4,9 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
+from django.core.files.uploadedfile import UploadedFile
 
+from certificates import uploads
 from certificates.actions import authorities
 from certificates.actions.authorities import MAX_YEARS, MIN_YEARS
 from certificates.actions.change_ca import SUBJECT_LENGTHS
@@ -73,11 +75,12 @@ class ChangeAuthorityForm(forms.Form):
         ca: CertificateAuthority,
         servers: list[Device],
         known_root: TrustedRoot | None,
+        refusal: str,
         now: datetime,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.ca, self.now, self.known_root = ca, now, known_root
+        self.ca, self.now, self.known_root, self.refusal = ca, now, known_root, refusal
         primaries = [server for server in servers if server.is_primary_server]
         self.fields["server"].choices = [  # type: ignore[attr-defined]
             (str(server.pk), _named(server, ca)) for server in primaries
@@ -91,16 +94,24 @@ class ChangeAuthorityForm(forms.Form):
             raise forms.ValidationError(str(error)) from error
 
     def clean_root(self) -> TrustedRoot | None:
-        """Read what was uploaded; without an upload it is what was read before."""
+        """Read what was uploaded; without an upload it is what was read, or refused, before."""
         upload = self.cleaned_data["root"]
-        if not upload:
-            return self.known_root
-        if upload.size > chains.MAX_FILE:
-            raise forms.ValidationError("The file is larger than 1 MiB. Choose the root's file.")
+        if upload:
+            return self._read(upload)
+        if self.refusal:
+            raise forms.ValidationError(self.refusal)
+        return self.known_root
+
+    def _read(self, upload: UploadedFile) -> TrustedRoot:
         try:
-            return trusted_root.read(upload.read(), now=self.now)
+            if (upload.size or 0) > chains.MAX_FILE:
+                raise ValueError("The file is larger than 1 MiB. Choose the root's file.")
+            found = trusted_root.read(upload.read(), now=self.now)
         except ValueError as error:
-            raise forms.ValidationError(str(error)) from error
+            self.refusal = f"{uploads.shown(upload.name or '')}: {error}"
+            raise forms.ValidationError(self.refusal) from error
+        self.refusal = ""
+        return found
 
     def clean(self) -> dict[str, Any]:
         """What belongs to the other choice does not count, whatever stands there."""
@@ -115,9 +126,14 @@ class ChangeAuthorityForm(forms.Form):
         return cleaned
 
     @property
+    def has_file(self) -> bool:
+        """Whether a file was chosen now, good or bad."""
+        return self.is_bound and bool(self.files.get("root"))
+
+    @property
     def read_root(self) -> TrustedRoot | None:
         """The root that was uploaded now, if it is one."""
-        uploaded = self.is_bound and "root" in self.files and "root" not in self.errors
+        uploaded = self.has_file and "root" not in self.errors
         return self.cleaned_data.get("root") if uploaded else None
 
 

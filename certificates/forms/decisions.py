@@ -1,9 +1,12 @@
 """What an administrator decides about an operation: postpone, sign off, roll back, retire."""
 
+from typing import Any
+
 from django import forms
 
 from certificates.forms.activation_time import ActivationTimeForm
-from certificates.forms.passwords import PasswordForm, ReasonForm
+from certificates.forms.passwords import ReasonForm
+from certificates.models import CertificateAuthority
 
 
 class PostponeForm(ActivationTimeForm):
@@ -31,8 +34,12 @@ class RollBackForm(ReasonForm):
     why_password = "Asked again because this changes the whole zone."
 
 
-class RetireOldCAForm(PasswordForm):
-    """Ends the overlap; asked twice because it cannot be undone."""
+# Nobody here signs a link in its name, and its key is elsewhere.
+_EXTERNAL = "Devices forget the old CA at their next refresh."
+
+
+class RetireOldCAForm(ReasonForm):
+    """Ends the overlap; asked twice because it cannot be undone, and why if devices are lost."""
 
     confirmed = forms.BooleanField(
         label="Yes, I want to retire the old CA. It cannot be undone.",
@@ -42,5 +49,14 @@ class RetireOldCAForm(PasswordForm):
         ),
         error_messages={"required": "Tick the box if you want to retire the old CA."},
     )
-    field_order = ("confirmed", "password")
+    field_order = ("confirmed", "reason", "password")
     why_password = "Asked again because this cannot be undone."
+
+    def __init__(
+        self, *args: Any, loses_devices: bool, old_ca: CertificateAuthority, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        if not old_ca.is_internal:
+            self.fields["confirmed"].help_text = _EXTERNAL
+        if not loses_devices:
+            del self.fields["reason"]

@@ -5,12 +5,13 @@ import unicodedata
 from typing import Any
 
 from django import forms
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.core.files.uploadedfile import UploadedFile
 
 from certificates.actions.key_requests import Upload
 from certificates.forms.passwords import PasswordForm
 from devices.models import Device
-from pki.backup import MAX_BYTES, MIN_PASSPHRASE
+from pki.backup import MAX_BYTES, MIN_PASSPHRASE, REFUSAL
 
 _TOO_SHORT = f"A passphrase has at least {MIN_PASSPHRASE} characters."
 
@@ -49,7 +50,7 @@ class BackupCAForm(PasswordForm):
         error_messages={"required": "Type the passphrase again."},
     )
     field_order = ("passphrase", "confirm", "password")
-    why_password = "Asked again because the file holds the CA key."
+    why_password = "Asked again because the file holds keys of the zone."
 
     def clean(self) -> dict[str, Any]:
         """Compare the two passphrases."""
@@ -76,6 +77,15 @@ class UploadForm(forms.Form):
         help_text="The one that was used for the backup.",
         error_messages={"required": "Enter the passphrase of the backup."},
     )
+
+    def refuse(self, problem: str, *, file_name: str) -> None:
+        """Say what was wrong with the last upload; its file was not kept, nor its passphrase."""
+        is_unopened = problem == REFUSAL
+        name = "passphrase" if is_unopened else NON_FIELD_ERRORS
+        self.errors[name] = self.error_class([problem], renderer=self.renderer)
+        self.fields["backup_file"].help_text = f"Choose {file_name} again, or another file."
+        first = "passphrase" if is_unopened else "backup_file"
+        self.fields[first].widget.attrs["data-focus"] = True
 
     def clean_backup_file(self) -> UploadedFile:
         file: UploadedFile = self.cleaned_data["backup_file"]
@@ -126,13 +136,22 @@ class RestoreCAForm(UploadForm, PasswordForm):
         },
     )
     field_order = ("backup_file", "server", "passphrase", "password")
-    why_password = "Asked again because another server may get the CA role."
+    why_password = "Asked again because another server may get keys of the zone."
 
-    def __init__(self, *args: Any, servers: list[Device], holder: Device, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        servers: list[Device],
+        holder: Device,
+        is_external: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         field: Any = self.fields["server"]
         field.queryset = Device.objects.filter(pk__in=[server.pk for server in servers])
-        field.notes = {holder.pk: " (has the CA role)"}
+        field.notes = {holder.pk: f" (has {'the update key' if is_external else 'the CA role'})"}
+        if is_external:
+            field.help_text = "It signs what devices are told to trust. No other server does then."
 
 
 class MoveCARoleForm(PasswordForm):
@@ -147,9 +166,13 @@ class MoveCARoleForm(PasswordForm):
         },
     )
     field_order = ("server", "password")
-    why_password = "Asked again because the CA key moves."
+    why_password = "Asked again because keys of the zone move."
 
-    def __init__(self, *args: Any, servers: list[Device], **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, servers: list[Device], is_external: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         field: Any = self.fields["server"]
         field.queryset = Device.objects.filter(pk__in=[server.pk for server in servers])
+        if is_external:
+            field.label = "Primary Server that gets the update key"

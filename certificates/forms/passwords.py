@@ -42,4 +42,4 @@ class ReasonForm(PasswordForm):
         help_text="Kept with your name in the operation's history.",
         error_messages={"required": "Say why: somebody will ask."},
     )
-    field_order = ("reason", "password")
+    field_order: tuple[str, ...] = ("reason", "password")

@@ -20,7 +20,7 @@ class GenerateCSRForm(forms.Form):
     L = forms.CharField(label="City/Locality", required=False)
     ST = forms.CharField(label="State/Province", required=False)
     C = forms.CharField(
-        label="Country/region", required=False, help_text="Two letters, such as DE."
+        label="Country/region", required=False, help_text="Two letters, such as NO."
     )
     key_type = forms.ChoiceField(label="Key Length", choices=list(keys.KEY_TYPES.items()))
     include_additional_dns_names = forms.BooleanField(

@@ -164,12 +164,18 @@ class IssuedCertificate(models.Model):
     """
 
     authority = models.ForeignKey(CertificateAuthority, models.PROTECT, related_name="issued")
+    # An external CA signs nothing here: who does under it.
+    identity_ca = models.ForeignKey(
+        "certificates.IdentityCA", models.PROTECT, null=True, related_name="issued"
+    )
     serial = models.CharField(max_length=40)
     purpose = models.CharField(max_length=12)  # ca, server, link, identity
     tbs = models.BinaryField()
     der = models.BinaryField(null=True)
     planned_at = models.DateTimeField()
     signed_at = models.DateTimeField(null=True)
+    # When the certificate ends, so that nobody has to read them all to know the last.
+    expires_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [

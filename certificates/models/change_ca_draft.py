@@ -30,6 +30,8 @@ class ChangeCADraft(models.Model):
     answers = models.JSONField(default=dict)
     # The future external CA as it was uploaded: root last, PEM.
     chain = models.TextField(blank=True)
+    # Why the file that was chosen last is refused; then there is no chain.
+    refusal = models.TextField(blank=True)
     file_name = models.CharField(max_length=200, blank=True)
     was_reordered = models.BooleanField(default=False)
     updated_at = models.DateTimeField(db_index=True)

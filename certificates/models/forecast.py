@@ -36,6 +36,8 @@ class Forecast(Claimable):
     # What is expected now, what was at planning, and what has really come.
     expected = models.JSONField(default=list)
     planned = models.JSONField(default=list)
+    # Of how many devices the curve at planning is: who comes or goes later does not change it.
+    planned_total = models.PositiveIntegerField(db_default=0, default=0)
     real = models.JSONField(default=list)
     # How many are more likely ready than not, and how many mobiles of them.
     probable = models.JSONField(default=list)
@@ -69,10 +71,15 @@ class Forecast(Claimable):
         """Return how many are expected to be missing, whoever they are."""
         return round(self.total - between(_pairs(self.expected), at.timestamp()))
 
-    def reached(self, curve: Any, share: float) -> datetime | None:
-        """Return when a curve has come to a share of all devices; 1: less than half is missing."""
-        wanted = self.total - 0.5 if share == 1 else share * self.total
-        at = crossing(_pairs(curve), wanted) if curve and self.total else None
+    def reached(self, curve: Any, share: float, *, of: int = 0) -> datetime | None:
+        """
+        Return when a curve has come to a share of all devices; 1: less than half is missing.
+
+        `of` is how many there were if it is another number than now.
+        """
+        total = of or self.total
+        wanted = total - 0.5 if share == 1 else share * total
+        at = crossing(_pairs(curve), wanted) if curve and total else None
         return None if at is None else datetime.fromtimestamp(at, UTC)
 
     def time_for(self, share: float) -> timedelta | None:

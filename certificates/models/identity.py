@@ -19,6 +19,7 @@ from django.db.models import Q
 
 from certificates.models.authority import CertificateAuthority
 from certificates.models.certificate import Certificate
+from certificates.models.identity_ca import IdentityCA
 from devices.models import Device, EnrolmentLink
 from zcc.ground.claims import Claimable
 
@@ -57,9 +58,13 @@ class MobileIdentityQuerySet(models.QuerySet["MobileIdentity"]):
 
 class MobileIdentity(Certificate, Claimable):
     device = models.ForeignKey(Device, models.PROTECT, related_name="identities")
-    # Which CA has signed it; None: not issued yet, and the active one will.
+    # The zone's CA that it was issued under; None: not issued yet, and the active one will.
     authority = models.ForeignKey(
         CertificateAuthority, models.PROTECT, null=True, related_name="identities"
+    )
+    # Under an external CA: who has signed it instead.
+    identity_ca = models.ForeignKey(
+        IdentityCA, models.PROTECT, null=True, related_name="identities"
     )
     # By which link it was asked for; None: by the identity before it.
     link = models.ForeignKey(EnrolmentLink, models.SET_NULL, null=True, related_name="identities")
@@ -91,6 +96,10 @@ class MobileIdentity(Certificate, Claimable):
 
     def __str__(self) -> str:
         return f"#{self.pk} of {self.device_id} {self.state}"
+
+    @property
+    def signed_by(self) -> CertificateAuthority | IdentityCA | None:
+        return self.identity_ca or self.authority
 
     @property
     def serial(self) -> str:

@@ -18,11 +18,11 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q, QuerySet
 
 from devices.models import Device, Zone
-from zcc.ground import claims
+from zcc.ground import audit, claims
 from zcc.ground.claims import Claimable
 
 
@@ -117,17 +117,43 @@ class KeyRequest(Claimable):
 
     def finish(self, *, at: datetime, **facts: Any) -> None:
         """By the worker whose turn it is: what was asked for is done."""
-        self._move(State.DONE, sealed=None, ended_at=at, **facts)
+        with transaction.atomic():
+            self._move(State.DONE, sealed=None, ended_at=at, **facts)
+            self._tell(self._what_came_of_it(), at=at)
 
     def refuse(self, problem: str, *, at: datetime) -> None:
         """By the worker whose turn it is: it cannot be done, and nothing has changed."""
-        self._move(State.REFUSED, sealed=None, ended_at=at, problem=problem[:600])
+        with transaction.atomic():
+            self._move(State.REFUSED, sealed=None, ended_at=at, problem=problem[:600])
+            self._tell(f"Refused: {problem}", at=at)
 
     def expire(self, problem: str, *, at: datetime) -> bool:
         """By the tick: nobody did the next step in time. False: somebody did after all."""
         rows = KeyRequest.objects.filter(pk=self.pk, state=self.state, expires_at__lte=at)
         facts = {"state": State.REFUSED, "sealed": None, "ended_at": at, "problem": problem}
-        return bool(rows.update(claim_id=None, lease_until=None, **facts))
+        with transaction.atomic():
+            if not rows.update(claim_id=None, lease_until=None, **facts):
+                return False
+            self._tell(f"Refused: {problem}", at=at)
+        return True
+
+    def _tell(self, outcome: str, *, at: datetime) -> None:
+        """Tell the audit log what was asked for, once it is known what came of it."""
+        what = self.get_kind_display()
+        audit.record(what, self.server, by=self.asked_by, at=at, note=outcome)
+
+    def _what_came_of_it(self) -> str:
+        """Of one that is done."""
+        match self.kind:
+            case Kind.BACKUP:
+                return f"Made {self.file_name}"
+            case Kind.VERIFY if self.findings.get("zone") != str(self.zone.guid):
+                return f"{self.file_name} is of another zone"
+            case Kind.VERIFY:
+                return f"{self.file_name} is good"
+            case Kind.RESTORE:
+                return f"Restored from {self.file_name}"
+        return f"From {self.holder.name} to {self.server.name}"
 
     def _move(self, to: State, **facts: Any) -> None:
         """Change state as the worker that claims the row; raise LeaseLost if it does no more."""

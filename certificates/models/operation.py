@@ -26,9 +26,11 @@ from django.conf import settings
 from django.db import models, transaction
 from django.db.models import Q
 
+from certificates.models import acts
 from certificates.models.authority import CertificateAuthority
 from devices.models import Device, Zone
 from systemupdates.models import SystemUpdate
+from zcc.ground import audit
 from zcc.ground.claims import Claimable
 
 
@@ -66,7 +68,7 @@ class State(models.TextChoices):
     ACTIVATING = "activating", "Activating"
     OVERLAP = "overlap", "Overlap"
     COMPLETED = "completed", "Completed"
-    CANCELLING = "cancelling", "Cancelling"
+    CANCELLING = "cancelling", "Canceling"
     CANCEL_FAILED = "cancel_failed", "Cancel failed"
     CANCELLED = "cancelled", "Canceled"
     ROLLING_BACK = "rolling_back", "Rolling back"
@@ -94,6 +96,8 @@ OPEN_STATES = (
     State.CANCEL_FAILED,
     State.ROLLING_BACK,
 )
+# The new CA of these is on its way out.
+TAKEN_BACK_STATES = (State.CANCELLING, State.CANCEL_FAILED, State.CANCELLED)
 # The states in which something is still to be done, by somebody.
 LIVE_STATES = (*OPEN_STATES, State.OVERLAP)
 
@@ -165,7 +169,7 @@ class Operation(Claimable):
             ),
             models.CheckConstraint(
                 condition=Q(state__in=[State.PREPARING, State.FAILED])
-                | Q(state__in=[State.CANCELLING, State.CANCEL_FAILED, State.CANCELLED])
+                | Q(state__in=TAKEN_BACK_STATES)
                 | Q(new_ca__isnull=False),
                 name="operation_has_a_new_ca_once_prepared",
             ),
@@ -205,6 +209,11 @@ class Operation(Claimable):
         return self.policy == Policy.STRICT
 
     @property
+    def is_taken_back(self) -> bool:
+        """Whether nobody has to get ready for its activation any more."""
+        return self.state in (State.CANCELLING, State.CANCEL_FAILED, State.CANCELLED)
+
+    @property
     def is_held(self) -> bool:
         return bool(self.held_reason)
 
@@ -241,6 +250,10 @@ class Operation(Claimable):
 
     # Verbs
 
+    def begin(self, *, by: Any, at: datetime) -> None:
+        """It has just been made."""
+        self._tell(self.state, by=by, at=at, note="")
+
     def mark_prepared(self, *, new_ca: CertificateAuthority, at: datetime) -> None:
         """The CA server has the new key, the new CA and the content of the update."""
         if self.is_immediate:
@@ -254,14 +267,9 @@ class Operation(Claimable):
     def arm(self, *, at: datetime) -> None:
         """Give the go-ahead; an operation that was held activates one cut-off later."""
         activate_at = max(self.activate_at, at + settings.ZCC_CANCEL_CUTOFF)
-        late = activate_at > self.activate_at + LATE_ARMING
-        self._move(
-            State.ARMED,
-            by=None,
-            at=at,
-            held_reason="",
-            activate_at=activate_at if late else self.activate_at,
-        )
+        if activate_at <= self.activate_at + LATE_ARMING:
+            activate_at = self.activate_at
+        self._move(State.ARMED, by=None, at=at, held_reason="", activate_at=activate_at)
 
     def start_activation(self, *, at: datetime) -> None:
         self._move(State.ACTIVATING, by=None, at=at, activated_at=at)
@@ -300,7 +308,7 @@ class Operation(Claimable):
 
     def note(self, text: str, *, by: Any, at: datetime) -> None:
         """Record something that changes nothing of the operation itself."""
-        self.events.create(state=self.state, by=by, at=at, note=text[:600])
+        self._tell(self.state, by=by, at=at, note=text)
 
     def note_sign_off(self, *, by: Any, at: datetime, note: str) -> None:
         self._stay(in_=CANCELLABLE_STATES, by=by, at=at, note=note)
@@ -319,11 +327,12 @@ class Operation(Claimable):
         with transaction.atomic():
             if not held.exclude(held_reason=reason[:400]).update(held_reason=reason[:400]):
                 return
-            self.events.create(state=self.state, by=None, at=at, note=f"Held: {reason}"[:600])
+            self._tell(self.state, by=None, at=at, note=f"Held: {reason}")
         self.held_reason = reason
 
-    def clear_problem(self) -> None:
+    def clear_problem(self, *, by: Any, at: datetime) -> None:
         """Put the failure message away; it stays in the history."""
+        audit.record("Clear message", self, by=by, at=at, note=self.problem)
         Operation.objects.filter(pk=self.pk).update(problem="")
         self.problem = ""
 
@@ -336,9 +345,14 @@ class Operation(Claimable):
             if not row.update(**{"activate_at": self.activate_at, **facts}):
                 self.refresh_from_db()
                 raise IllegalTransition(f"{self} has changed meanwhile")
-            self.events.create(state=self.state, by=by, at=at, note=note[:600])
+            self._tell(self.state, by=by, at=at, note=note)
         for name, value in facts.items():
             setattr(self, name, value)
+
+    def _tell(self, state: str, *, by: Any, at: datetime, note: str) -> None:
+        self.events.create(state=state, by=by, at=at, note=note[:600])
+        what, outcome = acts.told(self.get_kind_display(), self.state, state, by=by, note=note)
+        audit.record(what, self, by=by, at=at, note=outcome)
 
     def _unmoved(self) -> OperationQuerySet:
         """This row, as long as nobody has moved its activation meanwhile."""
@@ -357,7 +371,7 @@ class Operation(Claimable):
             if not row.update(state=to, **facts):
                 self.refresh_from_db()
                 raise IllegalTransition(f"{self} cannot become {to}")
-            self.events.create(state=to, by=by, at=at, note=note[:600])
+            self._tell(to, by=by, at=at, note=note)
         self.state = to
         for name, value in facts.items():
             setattr(self, name, value)

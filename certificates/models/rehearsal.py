@@ -19,6 +19,7 @@ from django.db import models, transaction
 from django.db.models import Q
 
 from devices.models import Device, Zone
+from zcc.ground import audit
 from zcc.ground.claims import Claimable
 
 
@@ -128,7 +129,10 @@ class Rehearsal(Claimable):
 
     def finish(self, after: dict[str, Any], *, at: datetime) -> None:
         """By the tick: it is over."""
-        self._move(State(self.outcome), by=None, at=at, after=after)
+        with transaction.atomic():
+            self._move(State(self.outcome), by=None, at=at, after=after)
+            outcome = self.problem or self.get_state_display()
+            audit.record("Rehearsal finished", self, by=None, at=at, note=outcome)
 
     def _move(self, to: State, *, by: Any, at: datetime, note: str = "", **facts: Any) -> None:
         """Change state and record it; of two that try at once one raises IllegalTransition."""

@@ -22,6 +22,7 @@ class Step(models.TextChoices):
     REQUEST = "request", "make a key and ask for the certificate"
     LOOK = "look", "look what was put into remint-repo"
     STAGE = "stage", "put the new certificate into remint-repo"
+    UPDATE = "update", "run the Certificate Updater Tool"
     ARM = "arm", "keep the go-ahead"
     ACTIVATE = "activate", "put the new certificate to use"
     RETIRE = "retire", "stop sending the link"
@@ -44,6 +45,8 @@ _TAKEN_BACK = (
     OperationState.CANCEL_FAILED,
     OperationState.CANCELLED,
 )
+# So many failed runs of the Certificate Updater Tool, and nobody waits for it any more.
+MOST_FAILURES = 3
 _ROLLED_BACK = (OperationState.ROLLING_BACK, OperationState.ROLLED_BACK)
 
 
@@ -69,6 +72,12 @@ class ServerProgress(Claimable):
     csr_wishes = models.JSONField(default=dict)
     problem = models.CharField(max_length=400, blank=True)
     retry_at = models.DateTimeField(null=True)
+    # The last good run of the Certificate Updater Tool, and what became of those after it: all are
+    # in `updater_runs`. It has a `retry_at` of its own: no other step waits for a tool that fails.
+    updater_ran_at = models.DateTimeField(null=True)
+    updater_problem = models.CharField(max_length=400, blank=True, db_default="", default="")
+    updater_failures = models.PositiveIntegerField(db_default=0, default=0)
+    updater_retry_at = models.DateTimeField(null=True)
 
     objects = ServerProgressQuerySet.as_manager()
 
@@ -98,6 +107,38 @@ class ServerProgress(Claimable):
         }
         return CsrWishes(**{**known, **self.csr_wishes})
 
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong on this server, in sentences for the user."""
+        updater = (
+            f"The Certificate Updater Tool could not do its part. {self.updater_problem} It is "
+            "tried again by itself; the activation does not wait for it."
+        )
+        return [*filter(None, [self.problem]), *([updater] if self.updater_problem else [])]
+
+    @property
+    def is_updater_wanted(self) -> bool:
+        """
+        Whether the Certificate Updater Tool is still to run here.
+
+        An external CA may take days to sign: then it brings the trust at first, and runs once more
+        when the certificate is in place.
+        """
+        if self.staged_at is None:
+            return self.updater_ran_at is None and self.operation.is_to_external
+        return self.updater_ran_at is None or self.updater_ran_at < self.staged_at
+
+    @property
+    def is_updater_through(self) -> bool:
+        """Whether nobody waits for the tool here: it has run, or has failed too often."""
+        return self.updater_ran_at is not None or self.updater_failures >= MOST_FAILURES
+
+    @property
+    def _updater_comes_first(self) -> bool:
+        """Of an Immediate operation the tool makes the switch, as long as it can."""
+        is_first = self.operation.is_immediate and self.is_updater_wanted
+        return is_first and self.updater_failures < MOST_FAILURES
+
     def may_look(self, state: str) -> bool:
         """Whether remint-repo is watched: until it is armed, or a late server has what it needs."""
         if not self.is_by_hand or not self.requested_at or self.armed_at or self.activated_at:
@@ -105,13 +146,20 @@ class ServerProgress(Claimable):
         return state in CANCELLABLE_STATES or not self.staged_at
 
     def next_step(
-        self, state: str, *, is_issued: bool, is_released: bool, is_switched: bool
+        self,
+        state: str,
+        *,
+        is_issued: bool,
+        is_released: bool,
+        is_switched: bool,
+        is_updater_due: bool = False,
     ) -> Step | None:
         """
         Return the step that is due on this server while its operation is in `state`.
 
         `is_issued`: its future certificate exists. `is_released`: the update has been assigned and
-        its turn has come. `is_switched`: the activation has begun.
+        its turn has come. `is_switched`: the activation has begun. `is_updater_due`: the
+        Certificate Updater Tool is wanted here and did not fail a moment ago.
         """
         if state in _TAKEN_BACK:
             return None if self.cleaned_at else Step.CLEAN
@@ -121,10 +169,35 @@ class ServerProgress(Claimable):
             return None if self.retired_at else Step.RETIRE
         if not self.requested_at:
             return Step.REQUEST
+        if not self.staged_at and is_issued and is_released:
+            return Step.STAGE
+        updater = Step.UPDATE if is_updater_due and state != OperationState.ARMED else None
+        return self._own_switch(state, is_switched=is_switched, updater=updater) or updater
+
+    def _own_switch(self, state: str, *, is_switched: bool, updater: Step | None) -> Step | None:
+        """The step towards the switch that is due on a server that has staged, if there is one."""
         if not self.staged_at:
-            return Step.STAGE if is_issued and is_released else None
-        if is_switched:
-            return None if self.activated_at else Step.ACTIVATE
-        if state == OperationState.ARMED:
-            return None if self.armed_at else Step.ARM
-        return None
+            return None
+        if is_switched and not self.activated_at:
+            return updater if self._updater_comes_first else Step.ACTIVATE
+        is_unarmed = state == OperationState.ARMED and not self.armed_at
+        return Step.ARM if is_unarmed else None
+
+
+class UpdaterRun(models.Model):
+    """One run of the Certificate Updater Tool on a server, or several that failed alike."""
+
+    progress = models.ForeignKey(ServerProgress, models.CASCADE, related_name="updater_runs")
+    at = models.DateTimeField()
+    # What the tool said, or why it did not do its part.
+    said = models.TextField(blank=True)
+    problem = models.CharField(max_length=400, blank=True)
+    # It is tried again and again: what fails each time for the same reason is one row.
+    times = models.PositiveIntegerField(default=1)
+    last_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["at", "pk"]
+
+    def __str__(self) -> str:
+        return f"#{self.pk} of {self.progress_id}, {self.times} times"

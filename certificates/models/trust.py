@@ -35,12 +35,14 @@ class HomeTrust(Claimable):
     """
     Which epoch the home of a Primary Server follows: its anchors, its link, its manifest.
 
-    And which Certificate Updater Tool it offers, by the SHA-256 of the file; none: nothing.
+    And which Certificate Updater Tool it offers, by the SHA-256 of the file; none: nothing. And
+    how many identity CAs the zone had when it took over whose identities are let in.
     """
 
     device = models.OneToOneField(Device, models.CASCADE, related_name="home_trust")
     epoch = models.PositiveBigIntegerField(default=0)
     updater_sha256 = models.CharField(max_length=64, blank=True, default="")
+    identity_cas = models.PositiveIntegerField(default=0)
     problem = models.CharField(max_length=400, blank=True)
     retry_at = models.DateTimeField(null=True)
 

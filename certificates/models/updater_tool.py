@@ -25,4 +25,4 @@ class UpdaterTool(models.Model):
 
     @property
     def file_name(self) -> str:
-        return f"crt-{self.operation.created_at:%Y-%m-%d}.pyz"
+        return f"crt-{self.operation.created_at:%Y-%m-%d-%H%M}.pyz"

@@ -15,10 +15,18 @@ from certificates.views.key_dialogs import (
     verify_backup,
 )
 from certificates.views.me import me, me_enrol_again, me_refresh
-from certificates.views.operation_dialogs import assign_now, cancel_operation, clear_failure
+from certificates.views.mobiles import enrol_mobiles_again, mobiles_to_enrol
+from certificates.views.operation_dialogs import (
+    assign_now,
+    assign_update_now,
+    cancel_operation,
+    clear_failure,
+)
 from certificates.views.pages import ca_pane, device, index, operation, operations, servers_pane
 from certificates.views.refresh_needed import refresh_needed
-from certificates.views.rehearsals import cancel_rehearsal, rehearsal, rehearse
+from certificates.views.rehearsals import cancel_rehearsal, past_rehearsals, rehearsal, rehearse
+from certificates.views.reported import use_reported
+from certificates.views.rescue import rescue_device
 from certificates.views.retirement_dialogs import (
     authorities,
     retire_by_itself,
@@ -37,6 +45,7 @@ from certificates.views.who_can_talk import who_can_talk
 
 __all__ = [
     "assign_now",
+    "assign_update_now",
     "authorities",
     "backup_ca",
     "ca_pane",
@@ -52,6 +61,7 @@ __all__ = [
     "download_csr",
     "download_csrs",
     "download_evidence_pack",
+    "enrol_mobiles_again",
     "evidence_pack",
     "generate_csr",
     "import_certificate",
@@ -60,9 +70,11 @@ __all__ = [
     "me",
     "me_enrol_again",
     "me_refresh",
+    "mobiles_to_enrol",
     "move_ca_role",
     "operation",
     "operations",
+    "past_rehearsals",
     "postpone",
     "postpone_time",
     "refresh_needed",
@@ -72,6 +84,7 @@ __all__ = [
     "remint_ca",
     "remint_ca_time",
     "remint_server_certificate",
+    "rescue_device",
     "restore_ca",
     "retire_by_itself",
     "retire_old_ca",
@@ -82,6 +95,7 @@ __all__ = [
     "servers_pane",
     "sign_off",
     "stragglers",
+    "use_reported",
     "verify_backup",
     "view_certificate",
     "who_can_talk",

@@ -5,8 +5,11 @@ from datetime import datetime
 from typing import Any
 
 from certificates import activation, forecast_view
+from certificates.actions import forecasts
 from certificates.forms import ActivationTimeForm
-from certificates.models import CertificateAuthority
+from certificates.models import CertificateAuthority, Operation
+from devices.models import Device, Zone
+from zcc.ground import doorbell
 
 
 def spelled_out(
@@ -22,8 +25,22 @@ def spelled_out(
         "spelled_out": activation.spelled_out(when, zone=form.zone_of_time),
         "consequence": why_not or activation.consequence(when, ca, now=form.now),
         "is_refused": why_not is not None,
+        "is_early": why_not is None
+        and when < activation.recommendation(ca.zone, now=form.now).since,
         "misses": forecast_view.Misses(found, when, now=form.now) if found else None,
+        "looked_at": when,
+        "is_old": why_not is None and looked_at_anew(ca.zone, now=form.now),
     }
+
+
+def looked_at_anew(zone: Zone, operation: Operation | None = None, *, now: datetime) -> bool:
+    """Have a worker make a forecast that is old; the page asks for it again until it is there."""
+    if not forecasts.is_old(zone, operation, now=now):
+        return False
+    server = Device.objects.filter(zone=zone).active().alive(now).order_by("pk").first()
+    if server is not None:
+        doorbell.ring("certificates.tasks.make_forecast", queue=server.queue, zone_id=zone.pk)
+    return True
 
 
 def _why_no_time(form: ActivationTimeForm) -> str:

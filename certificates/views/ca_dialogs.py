@@ -130,10 +130,17 @@ def retire_old_ca(request: HttpRequest, pk: int) -> HttpResponse:
     operation = get_object_or_404(
         Operation.objects.select_related("zone", "old_ca", "new_ca"), pk=pk
     )
-    form = RetireOldCAForm(request.POST or None, user=request.user)
+    retirement = Retirement(operation, now=now)
+    form = RetireOldCAForm(
+        request.POST or None,
+        user=request.user,
+        loses_devices=retirement.number > 0,
+        old_ca=operation.old_ca,
+    )
     if form.is_valid():
+        note = form.cleaned_data.get("reason", "")
         try:
-            authorities.retire_old_ca(operation, by=request.user, now=now)
+            authorities.retire_old_ca(operation, by=request.user, now=now, note=note)
         except authorities.Refused as error:
             form.add_error(None, _reason(error))
         else:
@@ -143,7 +150,7 @@ def retire_old_ca(request: HttpRequest, pk: int) -> HttpResponse:
         "section": "certificates",
         "now": now,
         "back": resolve_url("certificates:index"),
-        "retirement": Retirement(operation, now=now),
+        "retirement": retirement,
     }
     return dialogs.show(request, "certificates/retire_old_ca_dialog.html", form, context)
 

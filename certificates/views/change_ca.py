@@ -14,8 +14,18 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from certificates import activation
 from certificates.actions import authorities
 from certificates.buttons import why_not_change
-from certificates.change_ca_wizard import ACTIVATION, AUTHORITY, TITLES, Form, Wizard
+from certificates.change_ca_summary import summary
+from certificates.change_ca_wizard import (
+    ACTIVATION,
+    AUTHORITY,
+    EXTERNAL_STEPS,
+    INTERNAL_STEPS,
+    TITLES,
+    Form,
+    Wizard,
+)
 from certificates.forms import ActivationTimeForm, ChangeActivationForm, ChangeAuthorityForm
+from certificates.forms.change_ca import TO_EXTERNAL, TO_INTERNAL
 from certificates.models import CertificateAuthority, ChangeCADraft
 from certificates.models.authority import State as CAState
 from certificates.standing import Standing
@@ -44,7 +54,7 @@ def change_ca(request: HttpRequest) -> HttpResponse:
 def _next(request: HttpRequest, wizard: Wizard, step: str) -> HttpResponse:
     form = wizard.submitted(step, request)
     is_valid = form.is_valid()
-    if is_valid or (isinstance(form, ChangeAuthorityForm) and form.read_root):
+    if is_valid or (isinstance(form, ChangeAuthorityForm) and form.has_file):
         wizard.keep(step, request, form)
     if not is_valid:
         return _show(request, wizard, step, form)
@@ -61,15 +71,13 @@ def _back(request: HttpRequest, wizard: Wizard, step: str) -> HttpResponse:
 
 
 def _read(request: HttpRequest, wizard: Wizard, step: str) -> HttpResponse:
-    """Show what is in the file that was just chosen; the rest of the step is not judged yet."""
+    """Show what came of the file that was just chosen; the rest is not judged yet."""
     form = wizard.submitted(AUTHORITY, request)
     form.is_valid()
     for name in [name for name in form.errors if name != "root"]:
         del form.errors[name]
-    if form.errors:
-        return _show(request, wizard, AUTHORITY, form)
     wizard.keep(AUTHORITY, request, form)
-    return _show(request, wizard, AUTHORITY)
+    return _show(request, wizard, AUTHORITY, form if form.errors else None)
 
 
 _ANSWERS = {"next": _next, "back": _back, "read": _read}
@@ -149,7 +157,12 @@ def _show(
 
 def _steps(wizard: Wizard, step: str) -> list[dict[str, str]]:
     """The steps as the head shows them: done, current, to come."""
-    steps = wizard.steps
+    if step == AUTHORITY:
+        return [*_numbered([AUTHORITY], step), *_to_come()]
+    return _numbered(wizard.steps, step)
+
+
+def _numbered(steps: list[str], step: str) -> list[dict[str, str]]:
     at = steps.index(step)
     looks = ["is-done"] * at + ["is-current"] + [""] * (len(steps) - at - 1)
     return [
@@ -158,10 +171,20 @@ def _steps(wizard: Wizard, step: str) -> list[dict[str, str]]:
     ]
 
 
+def _to_come() -> list[dict[str, str]]:
+    """What follows the first step, for either choice: the browser shows those of the chosen one."""
+    return [
+        {"title": f"{number}. {TITLES[name]}", "look": "", "only": only}
+        for only, steps in ((TO_INTERNAL, INTERNAL_STEPS), (TO_EXTERNAL, EXTERNAL_STEPS))
+        for number, name in enumerate(steps[1:], start=2)
+    ]
+
+
 def _activation(request: HttpRequest, wizard: Wizard) -> dict[str, Any]:
     proposed = wizard.shown(ACTIVATION).initial
     data = request.POST if "activation_date" in request.POST else _as_typed(proposed)
     return {
+        "summary": summary(wizard),
         "recommended": activation.recommendation(wizard.ca.zone, now=wizard.now),
         **_when(ActivationTimeForm(data, now=wizard.now), wizard),
     }
@@ -177,7 +200,10 @@ def _as_typed(proposed: Mapping[str, Any]) -> dict[str, Any]:
 def change_ca_time(request: HttpRequest) -> HttpResponse:
     """Spell out the date and time that stand in the dialog right now."""
     wizard = _wizard(request)
-    context = _when(ActivationTimeForm(request.GET, now=wizard.now), wizard)
+    context = {
+        "time_url": f"{request.path}?draft={_guid(request) or ''}",
+        **_when(ActivationTimeForm(request.GET, now=wizard.now), wizard),
+    }
     return render(request, "certificates/_activation_time_answer.html", context)
 
 

@@ -17,6 +17,7 @@ from certificates.devices_left_behind import LeftBehind
 from certificates.forms import ActivationTimeForm, PostponeForm, RollBackForm, SignOffForm
 from certificates.history import StandingOf
 from certificates.models import Operation
+from certificates.views import activation_time
 from zcc.ground import access, clock, dialogs
 
 PROPOSED = 3  # days
@@ -73,6 +74,9 @@ def _then(operation: Operation, typed: Mapping[str, Any], *, now: datetime) -> d
         "spelled_out": activation.spelled_out(when, zone=form.zone_of_time),
         "consequence": activation.consequence(when, operation.old_ca, now=now),
         "then": forecast_view.lost_at(operation, when, now=now),
+        "looked_at": when,
+        "foreseen": forecast_view.of_operation(operation),
+        "is_old": activation_time.looked_at_anew(operation.zone, operation, now=now),
     }
 
 

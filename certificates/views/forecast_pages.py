@@ -7,6 +7,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_safe
 
+from certificates import activation
 from certificates.forecast_view import Misses, Name
 from certificates.models import Forecast
 from zcc.ground import clock, paging
@@ -16,7 +17,9 @@ from zcc.ground import clock, paging
 def stragglers(request: HttpRequest, pk: int) -> HttpResponse:
     """List, by name, the devices that are expected after `at`, or not at all."""
     now = clock.now()
-    rows = Forecast.objects.filter(made_at__isnull=False).select_related("operation")
+    rows = Forecast.objects.filter(made_at__isnull=False).select_related(
+        "operation__update", "zone"
+    )
     forecast = get_object_or_404(rows, pk=pk)
     misses = Misses(forecast, _date(request) or _planned(forecast, now=now), now=now)
     page = paging.cut(misses.rows(), request.GET.dict(), key="device__name")
@@ -40,4 +43,7 @@ def _date(request: HttpRequest) -> datetime | None:
 
 
 def _planned(forecast: Forecast, *, now: datetime) -> datetime:
-    return forecast.operation.activate_at if forecast.operation else now
+    """Return the date that counts: of an activation that is over that is today's."""
+    if forecast.operation is not None:
+        return max(forecast.operation.activate_at, now)
+    return activation.recommendation(forecast.zone, now=now).since

@@ -5,22 +5,23 @@ from typing import Any
 from uuid import UUID
 
 from django.forms import Form
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, resolve_url
 from django.views.decorators.http import require_GET, require_http_methods, require_safe
 
-from certificates import backups, older_keys, sealing_keys
+from certificates import backups, older_keys, sealing_keys, uploads
 from certificates.actions import key_requests
 from certificates.actions.authorities import Refused
 from certificates.actions.key_requests import Asker
 from certificates.buttons import why_not_back_up, why_not_move, why_not_restore
 from certificates.forms import BackupCAForm, MoveCARoleForm, RestoreCAForm, VerifyBackupForm
+from certificates.forms.key_requests import UploadForm
 from certificates.key_request_view import Shown
 from certificates.models import KeyRequest
-from certificates.models.key_request import Kind
+from certificates.models.key_request import Kind, State
 from certificates.standing import Standing
 from devices.models import Device, Zone
-from zcc.ground import access, clock, dialogs, doorbell, here
+from zcc.ground import access, clock, dialogs, doorbell, here, sending
 
 
 @require_http_methods(["GET", "POST"])
@@ -51,6 +52,7 @@ def verify_backup(request: HttpRequest) -> HttpResponse:
     """Ask for a file and its passphrase, and say what it holds. The zone is not touched."""
     now, standing = _now_and_standing()
     form = VerifyBackupForm(request.POST or None, request.FILES or None)
+    _say_what_was_wrong(form, _refused(request, Kind.VERIFY))
     if form.is_valid():
         upload, asker = form.upload(), _asker(request)
         made = _asked(
@@ -66,13 +68,17 @@ def verify_backup(request: HttpRequest) -> HttpResponse:
 def restore_ca(request: HttpRequest) -> HttpResponse:
     """Ask for a backup and a server, and have that server take the CA role."""
     now, standing = _now_and_standing()
+    refused = _refused(request, Kind.RESTORE)
     form = RestoreCAForm(
         request.POST or None,
         request.FILES or None,
         user=request.user,
         servers=_servers(standing),
         holder=_holder(standing),
+        is_external=_is_external(standing),
+        initial={"server": refused.server_id} if refused else None,
     )
+    _say_what_was_wrong(form, refused)
     if form.is_valid():
         server, upload, asker = form.cleaned_data["server"], form.upload(), _asker(request)
         made = _asked(
@@ -92,7 +98,12 @@ def move_ca_role(request: HttpRequest) -> HttpResponse:
     now, standing = _now_and_standing()
     holder = _holder(standing)
     servers = [server for server in _servers(standing) if server != holder]
-    form = MoveCARoleForm(request.POST or None, user=request.user, servers=servers)
+    form = MoveCARoleForm(
+        request.POST or None,
+        user=request.user,
+        servers=servers,
+        is_external=_is_external(standing),
+    )
     if form.is_valid():
         server, asker = form.cleaned_data["server"], _asker(request)
         made = _asked(
@@ -110,12 +121,17 @@ def move_ca_role(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def key_request(request: HttpRequest, guid: UUID) -> HttpResponse:
-    """Show what became of a request, until its end by itself."""
-    found = _request_of(request, guid)
+    """Show what became of a request, until its end by itself; a refused file, in its form."""
+    shown = Shown(_request_of(request, guid))
+    if shown.is_refused and shown.had_file:
+        return dialogs.close(to=shown.again)
+    if request.GET.get("seen") == shown.stage:
+        return HttpResponse(status=204)
     context = {
         "section": "certificates",
         "now": clock.now(),
-        "shown": Shown(found),
+        "shown": shown,
+        "is_here": shown.request.asked_from == _here(),
         "back": resolve_url("certificates:index"),
     }
     return dialogs.show(request, "certificates/key_request_dialog.html", None, context)
@@ -123,24 +139,25 @@ def key_request(request: HttpRequest, guid: UUID) -> HttpResponse:
 
 @require_GET
 @access.needs("back_up_ca")
-def download_backup(request: HttpRequest, guid: UUID) -> HttpResponse:
-    """Send the backup that was asked for on this server's console; from now on it counts."""
+def download_backup(request: HttpRequest, guid: UUID) -> HttpResponseBase:
+    """Send the backup that was asked for on this server's console; once it arrives it counts."""
     found = _request_of(request, guid)
     if found.kind != Kind.BACKUP or found.answer is None or found.asked_from != _here():
         raise Http404
     data = sealing_keys.unseal(bytes(found.answer), context=backups.answer(found), home=here.home())
-    backups.remember(found, by=found.asked_by, at=clock.now())
-    headers = {
-        "Content-Disposition": f'attachment; filename="{found.file_name}"',
-        "Cache-Control": "no-store",
-    }
-    return HttpResponse(data, content_type="application/zip", headers=headers)
+
+    def arrived() -> None:
+        backups.remember(found, by=found.asked_by, at=clock.now())
+
+    return sending.file(
+        request, data, name=found.file_name, content_type="application/zip", arrived=arrived
+    )
 
 
 def _now_and_standing() -> tuple[datetime, Standing]:
     now = clock.now()
     standing = Standing(get_object_or_404(Zone), now=now)
-    if standing.authority is None or not standing.authority.is_internal:
+    if standing.authority is None or standing.authority.server is None:
         raise Http404
     return now, standing
 
@@ -149,6 +166,22 @@ def _request_of(request: HttpRequest, guid: UUID) -> KeyRequest:
     """Only whoever asked sees what became of it."""
     rows = KeyRequest.objects.select_related("zone", "server", "holder", "turn", "asked_from")
     return get_object_or_404(rows, guid=guid, asked_by=request.user)
+
+
+def _refused(request: HttpRequest, kind: Kind) -> KeyRequest | None:
+    """The request with a file that came to nothing and is asked for once more, if there is one."""
+    try:
+        guid = UUID(request.GET.get("again", ""))
+    except ValueError:
+        return None
+    mine = KeyRequest.objects.filter(asked_by_id=request.user.pk, kind=kind, guid=guid)
+    return mine.filter(state=State.REFUSED).first()
+
+
+def _say_what_was_wrong(form: UploadForm, refused: KeyRequest | None) -> None:
+    if refused is not None and not form.is_bound:
+        problem = refused.problem.replace("Nothing has changed. ", "")
+        form.refuse(problem, file_name=uploads.shown(refused.file_name))
 
 
 def _here() -> Device:
@@ -162,6 +195,10 @@ def _asker(request: HttpRequest) -> Asker:
 def _holder(standing: Standing) -> Device:
     assert standing.authority is not None and standing.authority.server is not None
     return standing.authority.server
+
+
+def _is_external(standing: Standing) -> bool:
+    return standing.authority is not None and not standing.authority.is_internal
 
 
 def _servers(standing: Standing) -> list[Device]:

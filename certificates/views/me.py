@@ -36,7 +36,7 @@ def me_refresh(request: HttpRequest, secret: str) -> HttpResponse:
     """Ask the mobile to sync now."""
     mobile = _mobile(secret)
     if actions.ask_refresh(Device.objects.filter(pk=mobile.pk), now=clock.now()):
-        messages.success(request, "The mobile is asked to refresh. It does so within seconds.")
+        messages.success(request, "The mobile is asked to refresh. It does so as soon as it is on.")
     else:
         messages.warning(request, f"{mobile.name} cannot be asked to refresh.")
     return redirect("certificates:me", secret=secret)

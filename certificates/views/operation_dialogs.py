@@ -21,7 +21,7 @@ from zcc.ground import access, clock, dialogs
 
 @require_http_methods(["GET", "POST"])
 @access.needs("manage_certificates")
-def assign_now(request: HttpRequest, pk: int) -> HttpResponse:
+def assign_now(request: HttpRequest, pk: int, *, back: str = "certificates:index") -> HttpResponse:
     """Ask whether to assign before every content server has the content."""
     now = clock.now()
     operation = _operation(pk)
@@ -36,7 +36,15 @@ def assign_now(request: HttpRequest, pk: int) -> HttpResponse:
     def assign() -> None:
         operations.assign_now(operation, by=request.user, now=now)
 
-    return _confirm(request, "assign_now", operation, assign, context, now=now)
+    return _confirm(request, "assign_now", operation, assign, context, now=now, back=back)
+
+
+@require_http_methods(["GET", "POST"])
+@access.needs("manage_certificates")
+def assign_update_now(request: HttpRequest, update: int) -> HttpResponse:
+    """Ask the same from System Updates, which knows its update and no operation."""
+    operation = get_object_or_404(Operation, update=update)
+    return assign_now(request, operation.pk, back="systemupdates:index")
 
 
 def _why_not_assign(operation: Operation) -> str:
@@ -70,14 +78,14 @@ def cancel_operation(request: HttpRequest, pk: int) -> HttpResponse:
 @access.needs("manage_certificates")
 def clear_failure(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask whether the message of a failure has been read, and put it away."""
-    operation = _operation(pk)
+    now, operation = clock.now(), _operation(pk)
     why_not = "" if operation.problem else "The message is cleared already."
 
     def clear() -> None:
-        operations.clear_failure(operation)
+        operations.clear_failure(operation, by=request.user, now=now)
 
     context = {"why_not": why_not}
-    return _confirm(request, "clear_failure", operation, clear, context, now=clock.now())
+    return _confirm(request, "clear_failure", operation, clear, context, now=now)
 
 
 # What the toast says; that an operation is being canceled is the message of the pane itself.
@@ -100,6 +108,7 @@ def _confirm(
     context: dict[str, Any],
     *,
     now: datetime,
+    back: str = "certificates:index",
 ) -> HttpResponse:
     """Show the dialog; when it is submitted do what it asks, or say why that cannot be done."""
     form = PlainForm(request.POST if request.method == "POST" else None)
@@ -111,12 +120,12 @@ def _confirm(
         else:
             if stem in _DONE:
                 messages.success(request, _DONE[stem])
-            return dialogs.close(to="certificates:index")
+            return dialogs.close(to=back)
     values = {
         "section": "certificates",
         "now": now,
         "operation": operation,
-        "back": resolve_url("certificates:index"),
+        "back": resolve_url(back),
         **context,
     }
     return dialogs.show(request, f"certificates/{stem}_dialog.html", form, values)

@@ -1,21 +1,19 @@
 """The pages of Configuration > Certificates and the parts of them that keep themselves current."""
 
-from collections.abc import Mapping
 from datetime import datetime
-from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.urls import reverse
+from django.urls import reverse, reverse_lazy
 from django.views.decorators.http import require_safe
 
-from certificates import forecast_view, live, updater_tool
+from certificates import forecast_view, updater_tool
 from certificates.answers import answers
+from certificates.attention import NeedsAttention
 from certificates.buttons import NO_RIGHT, ca_buttons
 from certificates.device_certificates import DeviceCertificates
 from certificates.devices_at_risk import at_risk
 from certificates.history import History, StandingOf
-from certificates.live import Part
 from certificates.models import EvidencePack, Operation, Rehearsal
 from certificates.operation_message import message
 from certificates.server_actions import server_actions
@@ -23,11 +21,14 @@ from certificates.server_rows import ServerRow, server_rows
 from certificates.standing import Standing
 from certificates.timeline import Timeline
 from certificates.todo import todo
+from devices import page as device_page
 from devices.models import Device, Zone
-from zcc.ground import access, clock, paging
+from zcc.ground import access, clock, live, paging
+from zcc.ground.live import Part
 
 ALL_COLUMNS = "all"
 REHEARSALS = 20
+_MOBILES = reverse_lazy("certificates:mobiles_to_enrol")
 
 
 @require_safe
@@ -67,13 +68,23 @@ def _ca_part(request: HttpRequest, standing: Standing, rows: list[ServerRow]) ->
     may_manage = access.has(request.user, "manage_certificates")
     buttons = ca_buttons(standing, request.user)
     named = {button.id: button for button in buttons}
+    said = answers(standing, rows, risk, NeedsAttention(standing))
+    backup = named.get("backup-ca")
     context = {
         "standing": standing,
         "now": standing.now,
-        "answers": answers(standing, rows, risk),
-        "buttons": buttons,
+        "answers": said,
+        # Said once, by the third answer, while nothing is going on.
+        "backup_first": bool(
+            standing.needs_backup
+            and (standing.operation or backup is None or said.next.url != backup.url)
+        ),
+        # Said once, too.
+        "mobiles": standing.mobiles_to_enrol if said.next.url != _MOBILES else None,
+        "buttons": [button for button in buttons if not button.is_rare],
+        "rare_buttons": [button for button in buttons if button.is_rare],
         "rehearsal": Rehearsal.objects.filter(zone=standing.zone).open().first(),
-        "backup": named.get("backup-ca"),
+        "backup": backup,
         "restore": named.get("restore-ca"),
         "at_risk": risk,
         "lost": standing.lost,
@@ -90,14 +101,16 @@ def _ca_part(request: HttpRequest, standing: Standing, rows: list[ServerRow]) ->
         url=reverse("certificates:ca_pane"),
         template="certificates/_ca_pane.html",
         context=context,
-        seconds=live.QUICK if standing.is_moving else live.SLOW,
+        seconds=live.QUICK if standing.is_moving else live.STEADY,
     )
 
 
 def outlook(operation: Operation | None, *, now: datetime) -> forecast_view.Outlook | None:
-    """Return what is foreseen of an operation, None as long as nothing is."""
-    forecast = forecast_view.of_operation(operation) if operation else None
-    if forecast is None or operation is None:
+    """Return what is foreseen of an operation, None when nothing is, or nothing will happen."""
+    if operation is None or operation.is_taken_back:
+        return None
+    forecast = forecast_view.of_operation(operation)
+    if forecast is None:
         return None
     return forecast_view.Outlook(forecast, operation, now=now)
 
@@ -108,7 +121,7 @@ def _servers_part(request: HttpRequest, standing: Standing, rows: list[ServerRow
     renews = any(row.is_being_renewed for row in rows)
     return Part(
         id="servers-pane",
-        url=_address("certificates:servers_pane", query),
+        url=live.address("certificates:servers_pane", query),
         template="certificates/_servers_pane.html",
         context={
             "rows": rows,
@@ -116,13 +129,8 @@ def _servers_part(request: HttpRequest, standing: Standing, rows: list[ServerRow
             "shows_all": shows_all,
             "actions": server_actions(standing.zone, request.user, now=standing.now),
         },
-        seconds=live.QUICK if standing.is_moving or renews else live.SLOW,
+        seconds=live.QUICK if standing.is_moving or renews else live.STEADY,
     )
-
-
-def _address(name: str, query: Mapping[str, str], *args: object) -> str:
-    url = reverse(name, args=args)
-    return f"{url}?{urlencode(query)}" if query else url
 
 
 @require_safe
@@ -168,23 +176,31 @@ def _operation_part(request: HttpRequest, found: Operation, *, now: datetime) ->
     is_moving = history.is_moving or (evidence is not None and evidence.is_being_made)
     return Part(
         id="operation",
-        url=_address("certificates:operation", query, found.pk),
+        url=live.address("certificates:operation", query, found.pk),
         template="certificates/_operation.html",
         context={
             "history": history,
             "operation": found,
             "updater": updater_tool.shown(found),
             "message": message(standing),
+            "lost": standing.lost if found.is_live else None,
+            "mobiles": standing.mobiles_to_enrol if _is_latest(found) else None,
+            "no_right": NO_RIGHT,
             "steps": Timeline(standing).steps(),
             "counts": standing.counts,
-            "proven": standing.proven,
+            "readiness": standing.readiness,
             "evidence": evidence,
             "may_manage": access.has(request.user, "manage_certificates"),
             "outlook": outlook(found, now=now),
             "now": now,
         },
-        seconds=live.QUICK if is_moving else live.SLOW,
+        seconds=live.QUICK if is_moving else live.STEADY,
     )
+
+
+def _is_latest(found: Operation) -> bool:
+    """Whether it is the one after which mobiles may have to be enrolled again."""
+    return found.activated_at is not None and found == Operation.objects.newest(found.zone)
 
 
 @require_safe
@@ -192,5 +208,11 @@ def device(request: HttpRequest, pk: int) -> HttpResponse:
     """Show, within a device's page, whom the device trusts and its own certificates."""
     found = get_object_or_404(Device.objects.select_related("zone"), pk=pk)
     now = clock.now()
-    context = {"now": now, "certificates": DeviceCertificates(found, now=now)}
-    return render(request, "certificates/_device.html", context)
+    part = device_page.content(
+        found,
+        view="certificates:device",
+        template="certificates/_device.html",
+        now=now,
+        more={"certificates": DeviceCertificates(found, now=now)},
+    )
+    return live.answer(request, part)

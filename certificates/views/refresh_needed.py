@@ -7,8 +7,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods
 
 from certificates.models import Operation
+from certificates.refresh_needed import ask_all
 from certificates.refresh_needed import refresh_needed as needing
-from devices import actions
 from zcc.ground import access, clock, paging
 from zcc.templatetags.numbers import count
 
@@ -21,7 +21,7 @@ def refresh_needed(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST":
         if not access.has(request.user, "manage_devices"):
             raise PermissionDenied
-        asked = actions.ask_refresh(devices, now=now)
+        asked = ask_all(operation, by=request.user, now=now)
         messages.success(request, f"{count(asked, 'device')} asked to refresh.")
         return redirect("certificates:index")
     context = {

@@ -8,16 +8,15 @@ from django.shortcuts import get_object_or_404, render, resolve_url
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from certificates import live
 from certificates.actions import rehearsals
 from certificates.buttons import why_not_rehearse
 from certificates.forms import PlainForm, RehearseForm
-from certificates.live import Part
 from certificates.models import Rehearsal
 from certificates.rehearsal_view import Report
 from certificates.standing import Standing
 from devices.models import Zone
-from zcc.ground import access, clock, dialogs
+from zcc.ground import access, clock, dialogs, live, paging
+from zcc.ground.live import Part
 
 
 @require_http_methods(["GET", "POST"])
@@ -60,23 +59,33 @@ def _start(
 def rehearsal(request: HttpRequest, pk: int) -> HttpResponse:
     """Show how far each device is, and the report when it is over."""
     now, row = clock.now(), _rehearsal(pk)
+    query = {key: request.GET[key] for key in ("after", "before") if key in request.GET}
     part = Part(
         id="rehearsal",
-        url=reverse("certificates:rehearsal", args=[row.pk]),
+        url=live.address("certificates:rehearsal", query, row.pk),
         template="certificates/_rehearsal.html",
         context={
             "row": row,
-            "report": Report(row, now=now),
+            "report": Report(row, query, now=now),
             "may_manage": access.has(request.user, "manage_certificates"),
             "now": now,
         },
-        seconds=live.QUICK if row.is_open else live.SLOW,
+        seconds=live.QUICK if row.is_open else live.STEADY,
     )
     if request.htmx:  # type: ignore[attr-defined]
         return live.answer(request, part)
     context = {"section": "certificates", "now": now, "row": row}
     context["content"] = live.render(request, part)
     return render(request, "certificates/rehearsal.html", context)
+
+
+@require_safe
+def past_rehearsals(request: HttpRequest) -> HttpResponse:
+    """List the zone's rehearsals, newest first."""
+    rows = Rehearsal.objects.select_related("created_by", "server")
+    page = paging.cut(rows, request.GET.dict(), key="created_at", descending=True)
+    context = {"section": "certificates", "now": clock.now(), "page": page}
+    return render(request, "certificates/past_rehearsals.html", context)
 
 
 @require_http_methods(["GET", "POST"])

@@ -30,6 +30,7 @@ def authorities(request: HttpRequest) -> HttpResponse:
         "section": "certificates",
         "now": now,
         "generations": generations.generations(zone, now=now) if zone else [],
+        "identity_signers": generations.identity_signers(zone, now=now) if zone else [],
         "may_manage": access.has(request.user, "manage_certificates"),
     }
     return render(request, "certificates/authorities.html", context)

@@ -10,6 +10,7 @@ from certificates.actions.authorities import Refused
 from certificates.forms.roles import RetirePrimaryServerForm, SatelliteRolesForm
 from devices.models import Device
 from zcc.ground import access, clock, dialogs
+from zcc.templatetags.names import in_words
 
 
 @require_http_methods(["GET", "POST"])
@@ -29,7 +30,8 @@ def satellite_roles(request: HttpRequest, pk: int) -> HttpResponse:
         except roles.Refused as error:
             form.add_error(None, str(error))
         else:
-            messages.success(request, f"{device.name} takes its roles up at its next refresh.")
+            had, has = device.roles, get_object_or_404(Device, pk=device.pk).roles
+            messages.success(request, _told(device.name, had, has))
             return dialogs.close(to=back)
     context = {
         "section": "devices",
@@ -39,6 +41,16 @@ def satellite_roles(request: HttpRequest, pk: int) -> HttpResponse:
         "back": back,
     }
     return dialogs.show(request, "certificates/satellite_roles_dialog.html", form, context)
+
+
+def _told(name: str, had: list[str], has: list[str]) -> str:
+    if has:
+        word = "role" if len(has) == 1 else "roles"
+        return f"{name} has the {word} {in_words(has)} from its next refresh on."
+    if had:
+        word = "role" if len(had) == 1 else "roles"
+        return f"{name} gives up the {word} {in_words(had)} at its next refresh."
+    return f"{name} has no Satellite role, as before."
 
 
 @require_http_methods(["GET", "POST"])

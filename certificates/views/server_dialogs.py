@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, resolve_url
@@ -36,15 +37,13 @@ def generate_csr(request: HttpRequest) -> HttpResponse:
     now, zone = clock.now(), get_object_or_404(Zone)
     operation, servers = external_operation(zone), _selected(request, zone)
     form = GenerateCSRForm(request.POST or None, initial=_proposed(operation, servers))
-    why_not = why_no_external(operation) or (
-        "" if servers else "No server is selected. Tick the servers, then open this again."
-    )
+    why_not = why_no_external(operation)
 
     def generate() -> None:
         assert operation is not None
         csrs.generate(operation, servers, form.wishes(), by=request.user, now=now)
 
-    context = {"servers": servers, "why_not": why_not, "operation": operation}
+    context = {**_whom(zone, servers), "why_not": why_not, "operation": operation}
     return _ask(request, "generate_csr", form, generate, context, now=now)
 
 
@@ -78,14 +77,14 @@ def import_certificate(request: HttpRequest) -> HttpResponse:
         except judging.NotReady as error:
             form.add_error(None, str(error))
         if _all_refused(verdicts):
-            form.add_error(None, "No certificate could be imported. Each has its reason below.")
+            form.add_error(None, "Each file has its reason below.")
     context = {
         **_surroundings(request, now=now),
         "servers": servers,
         "why_not": why_not,
         "operation": operation,
         "verdicts": verdicts,
-        **_still_missing(operation),
+        **_still_missing(operation, now=now),
     }
     return dialogs.show(request, "certificates/import_certificate_dialog.html", form, context)
 
@@ -95,12 +94,14 @@ def _all_refused(verdicts: list[importing.Verdict]) -> bool:
     return importing.REFUSED in words and importing.IMPORTED not in words
 
 
-def _still_missing(operation: Operation | None) -> dict[str, Any]:
+def _still_missing(operation: Operation | None, *, now: datetime) -> dict[str, Any]:
     if operation is None:
         return {}
     missing = [row.device.name for row in lacking(operation)]
     total = operation.servers.filter(device__retired_at=None).count()
-    return {"missing": missing, "here": total - len(missing), "total": total}
+    follows = importing.what_follows(operation, is_complete=not missing, now=now)
+    here = total - len(missing)
+    return {"missing": missing, "here": here, "total": total, "what_follows": follows}
 
 
 @require_http_methods(["GET", "POST"])
@@ -110,14 +111,12 @@ def remint_server_certificate(request: HttpRequest) -> HttpResponse:
     now, zone = clock.now(), get_object_or_404(Zone)
     servers = _selected(request, zone)
     form = RemintServerCertificateForm(request.POST or None, user=request.user)
-    why_not = server_certificates.why_not_reminted(zone, now=now) or (
-        "" if servers else "No server is selected. Tick the servers, then open this again."
-    )
+    why_not = server_certificates.why_not_reminted(zone, now=now)
 
     def remint() -> None:
         server_certificates.remint(servers, by=request.user, now=now)
 
-    context = {"servers": servers, "why_not": why_not}
+    context = {**_whom(zone, servers), "why_not": why_not}
     return _ask(request, "remint_server_certificate", form, remint, context, now=now)
 
 
@@ -174,12 +173,21 @@ def _file_name(device: Device) -> str:
 
 
 def _selected(request: HttpRequest, zone: Zone) -> list[Device]:
-    """The servers that are ticked in the pane, or stand in the dialog."""
+    """The servers that are ticked, in the pane or in the dialog, or stand in the dialog."""
     given = request.POST if request.method == "POST" else request.GET
     chosen = [pk for pk in given.getlist("server") if pk.isascii() and pk.isdigit()]
     chosen = [pk for pk in chosen if len(pk) < 18]
+    return list(_servers(zone).filter(pk__in=chosen)) if chosen else []
+
+
+def _servers(zone: Zone) -> QuerySet[Device]:
     servers = Device.objects.filter(zone=zone).active().tls_servers()
-    return list(servers.filter(pk__in=chosen).select_related("zone").order_by("name"))
+    return servers.select_related("zone").order_by("name")
+
+
+def _whom(zone: Zone, servers: list[Device]) -> dict[str, Any]:
+    """The servers that are selected; if there are none, those to choose from."""
+    return {"servers": servers, "choices": [] if servers else list(_servers(zone))}
 
 
 # What the toast says.
@@ -204,6 +212,8 @@ def _ask(
         try:
             if context["why_not"]:
                 raise csrs.Refused(context["why_not"])
+            if "choices" in context and not context["servers"]:
+                raise csrs.Refused("No server is selected. Tick those you mean.")
             act()
         except (csrs.Refused, server_certificates.Refused) as error:
             form.add_error(None, str(error))

@@ -13,6 +13,7 @@ from devices.models.folder import (
     Folder,
     Kind,
     Schedule,
+    in_order,
     schedule_of,
     within,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "RegistrationKey",
     "Schedule",
     "Zone",
+    "in_order",
     "schedule_of",
     "within",
 ]

@@ -8,12 +8,12 @@ the CA role is not known here: that is a column of the certificate authority.
 
 import uuid
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q, TextField
-from django.db.models.functions import MD5, Cast
+from django.db.models import Max, Q, TextField, Value
+from django.db.models.functions import MD5, Cast, Coalesce
 from django.utils.functional import cached_property
 
 from devices.models.folder import LONGEST_PATH, ROOT_OF, TOP, Kind, Schedule, schedule_of, within
@@ -22,6 +22,16 @@ from zcc.ground import here
 
 # A clock this far off is an alarm; every instant that matters is the database's all the same.
 SKEW_ALARM = timedelta(seconds=5)
+# A device never heard of sorts as the one silent for longest.
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+# Few devices have a role: without indexes of their own all others are passed over to find them.
+FEW_ARE = {
+    "device_primary": Q(kind=Kind.PRIMARY_SERVER),
+    "device_authentication": Q(is_authentication_satellite=True),
+    "device_content": Q(is_content_satellite=True),
+    "device_test": Q(is_test=True),
+}
 
 
 class DeviceQuerySet(models.QuerySet["Device"]):
@@ -83,6 +93,12 @@ class Device(models.Model):
     is_test = models.BooleanField(default=False)
     enrolled_at = models.DateTimeField()
     last_contact_at = models.DateTimeField(null=True)
+    # The same without gaps: lists are sorted by it, through an index.
+    heard_at = models.GeneratedField(
+        expression=Coalesce("last_contact_at", Value(NEVER)),
+        output_field=models.DateTimeField(),
+        db_persist=True,
+    )
     last_full_refresh_at = models.DateTimeField(null=True)
     # In which hours of the last weeks it was in contact: devices.check_ins.
     check_ins = models.BinaryField(default=b"", editable=False)
@@ -107,8 +123,14 @@ class Device(models.Model):
     # The Satellite roles that its agent has taken up (None: it has not said), and why not another.
     reported_roles = models.JSONField(null=True)
     role_problem = models.CharField(max_length=400, blank=True, db_default="")
+    # The Primary Server that answered the last full refresh, by its name.
+    heard_by = models.CharField(max_length=253, blank=True, db_default="")
     # Of a mobile: the hash of the secret in the address of its end-user page.
     page_hash = models.CharField(max_length=64, unique=True, null=True, editable=False)
+    # What a server with a certificate says of itself that its record does not: no certificate is
+    # made for it until an administrator takes it over (actions.use_reported).
+    reported_dns_name = models.CharField(max_length=253, blank=True, db_default="")
+    reported_addresses = models.JSONField(null=True)
 
     objects = DeviceQuerySet.as_manager()
 
@@ -118,6 +140,11 @@ class Device(models.Model):
         ]
         indexes = [
             models.Index(fields=["name", "id"], name="device_by_name"),
+            models.Index(fields=["heard_at", "id"], name="device_by_contact"),
+            *(
+                models.Index(fields=["name", "id"], condition=condition, name=name)
+                for name, condition in FEW_ARE.items()
+            ),
             models.Index(fields=["folder", "kind", "name"], name="device_by_folder"),
             models.Index(
                 fields=["zone", "trust_set", "name", "kind"],
@@ -151,6 +178,10 @@ class Device(models.Model):
         return self.is_primary_server or self.is_content_satellite
 
     @property
+    def is_tls_server(self) -> bool:
+        return self.is_primary_server or self.is_authentication_satellite
+
+    @property
     def is_retired(self) -> bool:
         return self.retired_at is not None
 
@@ -177,6 +208,24 @@ class Device(models.Model):
     def awaits_roles(self) -> bool:
         """Whether its agent has still to take up, or give up, a role."""
         return self.reported_roles is not None and set(self.reported_roles) != set(self.given_roles)
+
+    @property
+    def roles_not_taken(self) -> list[str]:
+        """The given roles that its agent, which can be given any, has not taken up."""
+        if self.reported_roles is None:
+            return []
+        return [role for role in self.roles if role.lower() not in self.reported_roles]
+
+    @property
+    def reports_other(self) -> str:
+        """The address or DNS name it reports that its certificates are not made for, in words."""
+        if not self.is_tls_server or self.is_retired:
+            return ""
+        addresses = ", ".join(self.reported_addresses or [])
+        what = [f"another address: {addresses}"] if addresses else []
+        name = self.reported_dns_name
+        what += [f"another DNS name: {name}"] if name else []
+        return ", and ".join(what)
 
     @cached_property
     def address(self) -> str:
@@ -214,6 +263,17 @@ class Device(models.Model):
         return beat is not None and beat.at > now - settings.ZCC_LATE_AFTER
 
 
+class HeartbeatQuerySet(models.QuerySet["Heartbeat"]):
+    def last_tick_at(self) -> datetime | None:
+        """
+        When a worker last looked for due work. Every page asks: of these few rows alone.
+
+        There is one zone in an installation; to name it, all its devices would have to be read.
+        """
+        last: datetime | None = self.aggregate(at=Max("tick_at"))["at"]
+        return last
+
+
 class Heartbeat(models.Model):
     """A Primary Server's worker says that it lives. The only row an idle zone writes."""
 
@@ -222,6 +282,8 @@ class Heartbeat(models.Model):
     # Its last look for due work, and its clock less the database's.
     tick_at = models.DateTimeField(null=True)
     skew = models.DurationField(default=timedelta())
+
+    objects = HeartbeatQuerySet.as_manager()
 
     def __str__(self) -> str:
         return f"{self.server_id} at {self.at:%Y-%m-%d %H:%M:%S}"

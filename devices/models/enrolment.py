@@ -11,7 +11,12 @@ from devices.models.zone import Zone
 
 
 class RegistrationKey(models.Model):
-    """Lets a device enrol. Only a hash is kept; the key was shown once."""
+    """
+    Lets a device enrol. Only a hash is kept; the key was shown once.
+
+    `last_device` is the one that joined with it last. `replaces` is a device whose place it lets
+    another installation take, also while the device is in contact.
+    """
 
     zone = models.ForeignKey(Zone, models.CASCADE, related_name="registration_keys")
     name = models.CharField(max_length=64)
@@ -20,6 +25,8 @@ class RegistrationKey(models.Model):
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True)
     uses_left = models.PositiveIntegerField(null=True)
+    last_device = models.ForeignKey(Device, models.SET_NULL, null=True, related_name="+")
+    replaces = models.ForeignKey(Device, models.SET_NULL, null=True, related_name="+")
 
     def is_in_force(self, now: datetime) -> bool:
         """Whether a device can still join with it."""
@@ -67,8 +74,8 @@ class EnrolmentLink(models.Model):
         return f"{self.name} ({self.pk})"
 
     def use(self, key_hash: str, *, at: datetime) -> bool:
-        """Take the link for the request with this public key; False if another one has it."""
-        unused = EnrolmentLink.objects.filter(pk=self.pk, used_at=None)
+        """Take the link for the request with this public key; False if it is not to be had."""
+        unused = EnrolmentLink.objects.filter(pk=self.pk, used_at=None, expires_at__gt=at)
         if unused.update(used_at=at, key_hash=key_hash):
             self.used_at, self.key_hash = at, key_hash
             return True

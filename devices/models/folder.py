@@ -1,6 +1,6 @@
 """The folders that devices are in, and the refresh schedule that they give them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -71,7 +71,7 @@ class Folder(models.Model):
 
     @property
     def root(self) -> str:
-        return "/" + self.path.split("/")[1]
+        return _root(self.path)
 
     @property
     def is_root(self) -> bool:
@@ -81,6 +81,16 @@ class Folder(models.Model):
     def kinds(self) -> tuple[Kind, ...]:
         """The kinds of devices that it can hold."""
         return ROOTS[self.root]
+
+
+def in_order(paths: Iterable[str]) -> list[str]:
+    """Return the paths of folders, each before those in it, the three roots in their order."""
+    order = list(ROOTS)
+    return sorted(paths, key=lambda path: (order.index(_root(path)), path.casefold().split("/")))
+
+
+def _root(path: str) -> str:
+    return "/" + path.split("/")[1]
 
 
 def within(path: str, prefix: str = "") -> Q:

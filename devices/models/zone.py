@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime, timedelta
 
 from django.db import models
-from django.db.models import Max, Q
+from django.db.models import Q
 
 # Every worker ticks once a second. A page older than this may show a zone that stands still.
 TICK_STALE_AFTER = timedelta(seconds=30)
@@ -33,8 +33,3 @@ class Zone(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.pk})"
-
-    def last_tick_at(self) -> datetime | None:
-        """When a worker last looked for due work, as its heartbeat tells."""
-        last: datetime | None = self.devices.aggregate(at=Max("heartbeat__tick_at"))["at"]
-        return last

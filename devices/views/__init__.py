@@ -1,5 +1,7 @@
 """The views of the devices list, one device, folders, registration keys, enrolment links."""
 
+from devices.views.enrolling import enrol_device, enrolled_device
+from devices.views.enrolment_links import enrolment_links, withdraw_enrolment_link
 from devices.views.folders import (
     create_folder,
     delete_folder,
@@ -7,9 +9,16 @@ from devices.views.folders import (
     move_devices,
     rename_folder,
 )
-from devices.views.mobiles import end_user_page, enrol_mobile, enrol_mobile_again
+from devices.views.mobiles import (
+    end_end_user_page,
+    end_user_page,
+    enrol_mobile,
+    enrol_mobile_again,
+)
 from devices.views.pages import (
     certificates,
+    head,
+    history,
     index,
     refresh_device,
     set_test_device,
@@ -31,11 +40,17 @@ __all__ = [
     "create_registration_key",
     "delete_folder",
     "device_schedule",
+    "end_end_user_page",
     "end_user_page",
+    "enrol_device",
     "enrol_mobile",
     "enrol_mobile_again",
+    "enrolled_device",
+    "enrolment_links",
     "folder_schedule",
     "folders",
+    "head",
+    "history",
     "index",
     "move_devices",
     "refresh_device",
@@ -46,5 +61,6 @@ __all__ = [
     "set_test_device",
     "settings",
     "summary",
+    "withdraw_enrolment_link",
     "zone_schedule",
 ]

@@ -33,7 +33,8 @@ def create_folder(request: HttpRequest, pk: int) -> HttpResponse:
     form = FolderNameForm(request.POST or None)
 
     def create() -> str:
-        return f"{tree.create(parent, form.cleaned_data['name']).path} is created."
+        made = tree.create(parent, form.cleaned_data["name"], by=request.user, now=clock.now())
+        return f"{made.path} is created."
 
     return _ask(request, "create_folder", form, create, {"folder": parent})
 
@@ -47,7 +48,8 @@ def rename_folder(request: HttpRequest, pk: int) -> HttpResponse:
 
     def rename() -> str:
         old = folder.path
-        return f"{old} is now {tree.rename(folder, form.cleaned_data['name']).path}."
+        new = tree.rename(folder, form.cleaned_data["name"], by=request.user, now=clock.now())
+        return f"{old} is now {new.path}."
 
     context = {"folder": folder, "why_not": tree.why_not_changed(folder)}
     return _ask(request, "rename_folder", form, rename, context)
@@ -61,7 +63,7 @@ def delete_folder(request: HttpRequest, pk: int) -> HttpResponse:
     form = Form(request.POST if request.method == "POST" else None)
 
     def delete() -> str:
-        tree.delete(folder)
+        tree.delete(folder, by=request.user, now=clock.now())
         return f"{folder.path} is deleted."
 
     context = {"folder": folder, "why_not": tree.why_not_deleted(folder)}
@@ -79,7 +81,7 @@ def move_devices(request: HttpRequest) -> HttpResponse:
 
     def move() -> str:
         folder = form.cleaned_data["folder"]
-        moved = tree.move(devices, folder)
+        moved = tree.move(devices, folder, by=request.user, now=clock.now())
         return f"{moved} of {count(len(devices), 'chosen device')} moved to {folder.path}."
 
     why_not = _why_not_moved(devices)

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from django.contrib import messages
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, resolve_url
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from devices import handing_over, mobiles
 from devices.actions import InvalidNames, NotPossibleNow
@@ -70,13 +71,25 @@ def end_user_page(request: HttpRequest, pk: int) -> HttpResponse:
     }
     if form.is_valid():
         try:
-            secret = mobiles.make_page(device)
+            secret = mobiles.make_page(device, by=request.user, now=clock.now())
         except NotPossibleNow as error:
             form.add_error(None, str(error))
         else:
             console = ports.console_url(here.identity().address)
             context["page_url"] = f"{console}me/{secret}/"
     return dialogs.show(request, "devices/end_user_page_dialog.html", form, context)
+
+
+@require_POST
+@access.needs("manage_devices")
+def end_end_user_page(request: HttpRequest, pk: int) -> HttpResponse:
+    """Let the address of the end-user page lead nowhere from now on."""
+    device = get_object_or_404(Device, pk=pk)
+    if mobiles.end_page(device, by=request.user, now=clock.now()):
+        messages.success(request, f"The end-user page of {device.name} has ended.")
+    else:
+        messages.warning(request, f"{device.name} has no end-user page.")
+    return dialogs.close(to=resolve_url("devices:summary", device.pk))
 
 
 def _show(

@@ -1,17 +1,18 @@
 """The devices list and the pages of one device. Its Updates are shown by `systemupdates`."""
 
+from datetime import datetime
+
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from devices import actions
+from devices import actions, page
 from devices.forms import AdditionalDNSNamesForm, TestDeviceForm
 from devices.listing import listing
 from devices.models import Device
-from devices.standing import standing
-from zcc.ground import access, clock
+from zcc.ground import access, audit, clock, live, paging
 
 
 @require_safe
@@ -29,7 +30,17 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_safe
 def summary(request: HttpRequest, pk: int) -> HttpResponse:
     """Show what is known of a device."""
-    return _tab(request, _device(pk), "summary")
+    device, now = _device(pk), clock.now()
+    part = page.content(device, view="devices:summary", template="devices/_summary.html", now=now)
+    return _live_tab(request, device, part, tab="summary", now=now)
+
+
+@require_safe
+def head(request: HttpRequest, pk: int) -> HttpResponse:
+    """Answer with what stands above every tab, if it is new."""
+    tab = request.GET.get("tab", "")
+    chosen = tab if tab in page.TABS else page.TABS[0]
+    return live.answer(request, page.head(_device(pk), tab=chosen, now=clock.now()))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -62,7 +73,7 @@ def set_test_device(request: HttpRequest, pk: int) -> HttpResponse:
     device, form = _device(pk), TestDeviceForm(request.POST)
     wanted = form.is_valid() and form.cleaned_data["is_test"]
     try:
-        actions.set_test_device(device, is_test=wanted)
+        actions.set_test_device(device, is_test=wanted, by=request.user, now=clock.now())
     except actions.NotPossibleNow as error:
         messages.warning(request, str(error))
     else:
@@ -76,7 +87,7 @@ def set_test_device(request: HttpRequest, pk: int) -> HttpResponse:
 def refresh_device(request: HttpRequest, pk: int) -> HttpResponse:
     """The quick task `Refresh Device`: ask the device to refresh now."""
     device = _device(pk)
-    if actions.ask_refresh(Device.objects.filter(pk=device.pk), now=clock.now()):
+    if actions.refresh_device(device, by=request.user, now=clock.now()):
         messages.success(request, f"{device.name} is asked to refresh. {SOON}")
     else:
         messages.warning(request, f"{device.name} cannot be asked to refresh.")
@@ -92,6 +103,34 @@ def certificates(request: HttpRequest, pk: int) -> HttpResponse:
     return _tab(request, _device(pk), "certificates")
 
 
+@require_safe
+def history(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show who changed what of the device, the newest first."""
+    now, device = clock.now(), _device(pk)
+    query = {key: request.GET[key] for key in ("after", "before") if key in request.GET}
+    events = paging.cut(audit.of(device), query, key="at", descending=True)
+    part = page.content(
+        device,
+        view="devices:history",
+        template="devices/_history.html",
+        now=now,
+        more={"page": events, "pairs": [(event, "") for event in events.rows]},
+        query=query,
+    )
+    return _live_tab(request, device, part, tab="history", now=now)
+
+
+def _live_tab(
+    request: HttpRequest, device: Device, part: live.Part, *, tab: str, now: datetime
+) -> HttpResponse:
+    """Answer with the page of a tab that keeps itself current, or with what is new of it."""
+    if request.htmx:  # type: ignore[attr-defined]
+        return live.answer(request, part)
+    context = page.frame(request, device, tab=tab, now=now)
+    context["content"] = live.render(request, part)
+    return render(request, "devices/live_tab.html", context)
+
+
 def _device(pk: int) -> Device:
     return get_object_or_404(Device.objects.select_related("zone", "heartbeat"), pk=pk)
 
@@ -103,12 +142,7 @@ def _tab(
     form: AdditionalDNSNamesForm | None = None,
 ) -> HttpResponse:
     now = clock.now()
-    context = {
-        "section": "devices",
-        "now": now,
-        "device": device,
-        "standing": standing(device, now=now),
-        "tab": tab,
+    context = page.frame(request, device, tab=tab, now=now) | {
         "form": form,
         "test_form": TestDeviceForm(initial={"is_test": device.is_test}),
         "why_not_test": actions.why_not_test(device),

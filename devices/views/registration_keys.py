@@ -1,27 +1,24 @@
 """Registration keys: who may join, and the commands with which a device does."""
 
-import hashlib
 from datetime import timedelta
-from functools import cache
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render, resolve_url
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.shortcuts import get_object_or_404, render, resolve_url
+from django.views.decorators.http import require_http_methods, require_safe
 
-from agent import package, pem
-from devices import actions
+from devices import actions, joining
 from devices.forms import RegistrationKeyForm
 from devices.models import RegistrationKey, Zone
-from zcc.ground import access, clock, dialogs, here, ports
+from zcc.ground import access, clock, dialogs
 
 
 @require_safe
 def registration_keys(request: HttpRequest) -> HttpResponse:
     """List the keys with which devices can still join, and those that have ended."""
     now = clock.now()
-    rows = RegistrationKey.objects.order_by("-created_at")
-    context = {"section": "devices", "now": now, "keys": rows, **_how_to_join()}
+    rows = RegistrationKey.objects.select_related("last_device").order_by("-created_at")
+    context = {"section": "devices", "now": now, "keys": rows}
     return render(request, "devices/registration_keys.html", context)
 
 
@@ -39,40 +36,29 @@ def create_registration_key(request: HttpRequest) -> HttpResponse:
             folder=form.cleaned_data["folder"],
             uses=form.cleaned_data["uses"],
             lifetime=timedelta(days=form.cleaned_data["days"]),
+            by=request.user,
             now=now,
         )
     context = {
         "section": "devices",
         "now": now,
         "key": key,
+        "lines": joining.lines(key) if key else "",
         "back": resolve_url("devices:registration_keys"),
-        **_how_to_join(),
     }
     return dialogs.show(request, "devices/create_registration_key_dialog.html", form, context)
 
 
-@require_POST
+@require_http_methods(["GET", "POST"])
 @access.needs("manage_devices")
 def revoke_registration_key(request: HttpRequest, pk: int) -> HttpResponse:
-    """Let nobody join with this key any more; who has joined stays."""
-    key = get_object_or_404(RegistrationKey, pk=pk)
-    key.delete()
-    messages.success(request, f"The registration key {key.name} is revoked.")
-    return redirect("devices:registration_keys")
-
-
-def _how_to_join() -> dict[str, str]:
-    """Where this server offers the agent, and what a device is told to trust."""
-    ca = here.home().read_file("security/ca.cert")
-    address = here.identity().address
-    return {
-        "setup_url": ports.setup_url(address),
-        "device_url": ports.device_url(address),
-        "fingerprint": pem.fingerprint(ca) if ca else "",
-        "agent_sha256": _agent_sha256(),
-    }
-
-
-@cache
-def _agent_sha256() -> str:
-    return hashlib.sha256(package.contents()).hexdigest()
+    """Ask, then let nobody join with this key any more; who has joined stays."""
+    key, now = get_object_or_404(RegistrationKey, pk=pk), clock.now()
+    back = resolve_url("devices:registration_keys")
+    if request.method == "POST":
+        done = "revoked" if key.is_in_force(now) else "removed"
+        actions.revoke_registration_key(key, by=request.user, now=now)
+        messages.success(request, f"The registration key {key.name} is {done}.")
+        return dialogs.close(to=back)
+    context = {"section": "devices", "now": now, "key": key, "back": back}
+    return dialogs.show(request, "devices/revoke_registration_key_dialog.html", None, context)

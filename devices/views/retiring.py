@@ -9,7 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, resolve_url
 from django.views.decorators.http import require_http_methods
 
-from devices import actions
+from devices import retirement
+from devices.actions import NotPossibleNow
 from devices.models import Device
 from zcc.ground import access, clock, dialogs
 
@@ -18,19 +19,19 @@ from zcc.ground import access, clock, dialogs
 @access.needs("manage_devices")
 def retire_device(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask whether the device is to leave every count and operation."""
-    return _ask(request, "retire_device", _device(pk), actions.retire, now=clock.now())
+    return _ask(request, "retire_device", _device(pk), retirement.retire, now=clock.now())
 
 
 @require_http_methods(["GET", "POST"])
 @access.needs("manage_devices")
 def bring_back_device(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask whether the retired device is to count again."""
-    return _ask(request, "bring_back_device", _device(pk), actions.bring_back, now=clock.now())
+    return _ask(request, "bring_back_device", _device(pk), retirement.bring_back, now=clock.now())
 
 
 _WHY_NOT = {
-    "retire_device": actions.why_not_retired,
-    "bring_back_device": actions.why_not_brought_back,
+    "retire_device": retirement.why_not_retired,
+    "bring_back_device": retirement.why_not_brought_back,
 }
 _DONE = {"retire_device": "is retired.", "bring_back_device": "is back and counts again."}
 
@@ -47,8 +48,8 @@ def _ask(
     summary = resolve_url("devices:summary", device.pk)
     if form.is_valid():
         try:
-            act(device, now=now)
-        except actions.NotPossibleNow as error:
+            act(device, by=request.user, now=now)
+        except NotPossibleNow as error:
             form.add_error(None, str(error))
         else:
             messages.success(request, f"{device.name} {_DONE[stem]}")

@@ -23,7 +23,7 @@ def zone_schedule(request: HttpRequest) -> HttpResponse:
 
     def save(interval: timedelta | None, tell: bool) -> None:
         assert interval is not None  # the zone inherits from nobody
-        schedules.set_for_zone(zone, interval, tell=tell, now=now)
+        schedules.set_for_zone(zone, interval, tell=tell, by=request.user, now=now)
 
     return _ask(request, save, of=zone.name, own=zone.refresh_interval)
 
@@ -37,7 +37,7 @@ def folder_schedule(request: HttpRequest, pk: int) -> HttpResponse:
     inherited = schedule_of(folder.parent, zone, zone.folders.intervals())
 
     def save(interval: timedelta | None, tell: bool) -> None:
-        schedules.set_for_folder(folder, interval, tell=tell, now=now)
+        schedules.set_for_folder(folder, interval, tell=tell, by=request.user, now=now)
 
     return _ask(request, save, of=folder.path, own=folder.refresh_interval, inherited=inherited)
 
@@ -49,7 +49,7 @@ def device_schedule(request: HttpRequest, pk: int) -> HttpResponse:
     device, now = get_object_or_404(Device.objects.select_related("zone"), pk=pk), clock.now()
 
     def save(interval: timedelta | None, tell: bool) -> None:
-        schedules.set_for_device(device, interval, now=now)
+        schedules.set_for_device(device, interval, by=request.user, now=now)
 
     return _ask(
         request,

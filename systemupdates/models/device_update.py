@@ -5,9 +5,11 @@ One row per device and update: how far has the device come?
         any of the first four -> FAILED -> ASSIGNED (Redeploy)
         any but COMPLETED     -> IGNORED -> ASSIGNED (undo)
         any but COMPLETED     -> WITHDRAWN                (its operation was cancelled)
+        any but the last two  -> ASSIGNED                 (the device was installed again)
 
-A device that was out of touch reports late, so a row may skip forward but never back.
-Nothing but DeviceUpdateQuerySet.move() writes DeviceUpdate.state: one UPDATE for all rows and one
+A device that was out of touch reports late, so a row may skip forward but never back. Whoever has
+completed a newer update has completed the older ones, too: see `systemupdates.overtaken`.
+Nothing but DeviceUpdateQuerySet writes DeviceUpdate.state: one UPDATE for all rows and one
 INSERT ... SELECT for their events.
 """
 
@@ -19,6 +21,7 @@ from django.conf import settings
 from django.db import connections, models, router, transaction
 from django.db.models import F, Value
 
+from agent.content import NO_CONTENT
 from devices.models import Device
 from systemupdates.models.update import SystemUpdate, Wave
 
@@ -45,7 +48,22 @@ TRANSITIONS: dict[str, set[str]] = {
 }
 # What the manual's three counts are made of.
 PENDING_STATES = (State.ASSIGNED, State.DOWNLOADING, State.UPDATING, State.PENDING)
-READY_STATES = (State.PENDING, State.COMPLETED)
+APPLIED_STATES = (State.PENDING, State.COMPLETED)
+# What a page says of whom an update has passed by: baselined or deleted, no device is told of it.
+_PASSED_BY: dict[str, str] = {
+    State.ASSIGNED: "Not taken",
+    State.DOWNLOADING: "Download not completed",
+    State.UPDATING: "Update not completed",
+    State.PENDING: "Activation not reported",
+}
+# How the reason begins where the software, not the device, says that it has completed.
+OVERTAKEN = "Overtaken by"
+
+
+def word(state: str, update: SystemUpdate) -> str:
+    """Return the status of a device as pages show it: nothing goes on in an update that is over."""
+    label = str(State(state).label)
+    return _PASSED_BY.get(state, label) if update.is_closed else label
 
 
 class DeviceUpdateQuerySet(models.QuerySet["DeviceUpdate"]):
@@ -60,19 +78,40 @@ class DeviceUpdateQuerySet(models.QuerySet["DeviceUpdate"]):
         `facts` are further columns to write with it, as values or expressions.
         """
         sources = [state for state, targets in TRANSITIONS.items() if to in targets]
+        rows = self.filter(state__in=sources)
+        return rows._write(by=by, at=at, state=to, reason=reason, **facts)
+
+    def begin_again(self, *, at: datetime, reason: str) -> int:
+        """
+        Assign the update again to devices that have lost what they had done of it, and proven.
+
+        What somebody ignores stays ignored, and what is canceled stays so.
+        """
+        self.update(proven_at=None, proof_leaf="", proof_problem="", proof_refused=False)
+        rows = self.exclude(state__in=(State.ASSIGNED, State.IGNORED, State.WITHDRAWN))
+        again = {"state": State.ASSIGNED, "attempt": F("attempt") + 1}
+        return rows._write(by=None, at=at, reason=reason, **again)
+
+    def _write(self, *, by: Any, at: datetime, **facts: object) -> int:
+        """Write these facts of every row, and an event for each; return how many there were."""
         mark = uuid.uuid4()
         with transaction.atomic():
-            moved = self.filter(state__in=sources).update(
-                state=to, changed_at=at, reason=reason, move_id=mark, **facts
-            )
+            moved = self.update(changed_at=at, move_id=mark, **facts)
             if moved:
                 _record_events(mark, by=by, at=at)
         return moved
 
 
 def _record_events(mark: uuid.UUID, *, by: Any, at: datetime) -> None:
-    """INSERT ... SELECT one event for each row that carries the mark."""
-    rows = DeviceUpdate.objects.filter(move_id=mark).values_list(
+    """
+    INSERT ... SELECT one event for each row that carries the mark.
+
+    They are found by their time, through the index that lists have anyway: one for the mark alone
+    made every move of many a third dearer.
+    """
+    updates = SystemUpdate.objects.values("pk")
+    moved = DeviceUpdate.objects.filter(update__in=updates, changed_at=at, move_id=mark)
+    rows = moved.values_list(
         F("pk"),
         F("state"),
         F("reason"),
@@ -85,13 +124,15 @@ def _record_events(mark: uuid.UUID, *, by: Any, at: datetime) -> None:
 def insert_select(
     model: type[models.Model], columns: list[str], rows: "models.QuerySet[Any, Any]"
 ) -> int:
-    """Insert what the query finds, in the database; return how many rows there were."""
+    """Insert what the query finds and the table lacks; return how many rows there were."""
     connection = connections[router.db_for_write(model)]
     select, params = rows.query.get_compiler(connection=connection).as_sql()
     quote = connection.ops.quote_name
     names = ", ".join(quote(column) for column in columns)
     with connection.cursor() as cursor:
-        cursor.execute(f"INSERT INTO {quote(model._meta.db_table)} ({names}) {select}", params)
+        table = quote(model._meta.db_table)
+        # WHERE TRUE: without it SQLite takes the ON of ON CONFLICT for one of a join.
+        cursor.execute(f"INSERT INTO {table} ({names}) {select} ON CONFLICT DO NOTHING", params)
         return int(cursor.rowcount)
 
 
@@ -103,7 +144,7 @@ class DeviceUpdate(models.Model):
     attempt = models.PositiveSmallIntegerField(default=1)
     reason = models.CharField(max_length=400, blank=True)
     changed_at = models.DateTimeField()
-    move_id = models.UUIDField(null=True, editable=False, db_index=True)
+    move_id = models.UUIDField(null=True, editable=False)
     # Of the probe of a canary: the leaf it saw, trusting the new CA alone, or why it failed, and
     # whether that was because the device refuses what the server will show.
     proven_at = models.DateTimeField(null=True)
@@ -119,11 +160,25 @@ class DeviceUpdate(models.Model):
         ]
         indexes = [
             models.Index(fields=["update", "state", "device"], name="device_update_state"),
-            models.Index(fields=["update", "changed_at"], name="device_update_changed"),
+            models.Index(fields=["update", "changed_at", "id"], name="device_update_changed"),
         ]
 
     def __str__(self) -> str:
         return f"#{self.pk} {self.state}"
+
+    @property
+    def word(self) -> str:
+        return word(self.state, self.update)
+
+    @property
+    def is_passed_by(self) -> bool:
+        """Whether the update was over before the device had completed it."""
+        return self.update.is_closed and self.state in PENDING_STATES
+
+    @property
+    def lacks_content(self) -> bool:
+        """Whether it has failed because no server gave the content."""
+        return self.state == State.FAILED and self.reason.startswith(NO_CONTENT)
 
     @property
     def is_released(self) -> bool:
@@ -149,4 +204,6 @@ class DeviceUpdateEvent(models.Model):
     @property
     def is_reported(self) -> bool:
         """Whether the device itself has said so."""
-        return self.by_id is None and self.state not in (State.ASSIGNED, State.WITHDRAWN)
+        if self.by_id is not None or self.reason.startswith(OVERTAKEN):
+            return False
+        return self.state not in (State.ASSIGNED, State.WITHDRAWN)

@@ -2,9 +2,9 @@
 One row per content server and update: has the content arrived there?
 
     WAITING -> REPLICATING -> AVAILABLE
-                  |    ^
-                  v    |
-                 FAILED
+                  |    ^          |
+                  v    |          |
+                 FAILED <---------+   damaged or removed
 
 A Primary Server's worker claims its row and fetches; a Content Satellite is told at its refresh and
 reports. Nothing but the verbs of ReplicationQuerySet writes `state`.
@@ -31,6 +31,7 @@ TRANSITIONS: dict[str, set[str]] = {
     State.WAITING: {State.REPLICATING, State.AVAILABLE, State.FAILED},
     State.REPLICATING: {State.AVAILABLE, State.FAILED},
     State.FAILED: {State.REPLICATING, State.AVAILABLE},
+    State.AVAILABLE: {State.FAILED},
 }
 
 

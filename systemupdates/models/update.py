@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import models, transaction
 
 from devices.models import Device, Zone
+from zcc.ground import audit
 
 
 class State(models.TextChoices):
@@ -41,6 +42,21 @@ TRANSITIONS: dict[str, set[str]] = {
     State.BASELINED: {State.DELETED},
 }
 OPEN_STATES = (State.CREATED, State.REPLICATING, State.ASSIGNED)
+# In these, content servers are to hold the content.
+HELD_STATES = (State.REPLICATING, State.ASSIGNED, State.BASELINED)
+
+
+# What the audit log says was done, and what came of it.
+_ACTS = {
+    State.REPLICATING: ("Content replication started", "Content servers fetch it"),
+    State.ASSIGNED: ("Update assigned", "Every device is offered it"),
+    State.BASELINED: ("Baseline", "No device is told of it any more"),
+    State.DELETED: ("Delete", "Its content leaves every server"),
+    State.WITHDRAWN: ("Update withdrawn", "Its content leaves every server and device"),
+}
+
+# Of these the log tells as what the operation came to.
+_OF_AN_OPERATION = (State.REPLICATING, State.ASSIGNED, State.WITHDRAWN)
 
 
 class IllegalTransition(Exception):
@@ -67,6 +83,8 @@ class SystemUpdate(models.Model):
     wave = models.PositiveSmallIntegerField(choices=Wave, default=Wave.INITIATING_SERVER)
     created_at = models.DateTimeField()
     assigned_at = models.DateTimeField(null=True)
+    # How many devices were in which state when it was withdrawn: afterwards all are in one.
+    at_withdrawal = models.JSONField(db_default={}, default=dict)
 
     objects = SystemUpdateQuerySet.as_manager()
 
@@ -96,6 +114,15 @@ class SystemUpdate(models.Model):
         return self.state == State.ASSIGNED
 
     @property
+    def is_withdrawn(self) -> bool:
+        return self.state == State.WITHDRAWN
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether no device is told of it any more, though nobody has taken it back."""
+        return self.state in (State.BASELINED, State.DELETED)
+
+    @property
     def is_baselined(self) -> bool:
         return self.state == State.BASELINED
 
@@ -106,8 +133,9 @@ class SystemUpdate(models.Model):
     def mark_assigned(self, *, by: Any, at: datetime) -> None:
         self._move(State.ASSIGNED, by=by, at=at, assigned_at=at)
 
-    def withdraw(self, *, by: Any, at: datetime) -> None:
-        self._move(State.WITHDRAWN, by=by, at=at)
+    def withdraw(self, *, by: Any, at: datetime, devices: dict[str, int]) -> None:
+        """Take it back; `devices` is how many of them are in which state now."""
+        self._move(State.WITHDRAWN, by=by, at=at, at_withdrawal=devices)
 
     def baseline(self, *, by: Any, at: datetime) -> None:
         """It has done its work; whoever is late keeps the status it has."""
@@ -133,6 +161,8 @@ class SystemUpdate(models.Model):
                 self.refresh_from_db()
                 raise IllegalTransition(f"{self} cannot become {to}")
             self.events.create(state=to, by=by, at=at)
+            what, outcome = _ACTS[to]
+            audit.record(what, self, by=by, at=at, note=outcome, is_part=to in _OF_AN_OPERATION)
         self.state = to
         for name, value in facts.items():
             setattr(self, name, value)

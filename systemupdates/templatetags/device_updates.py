@@ -1,9 +1,13 @@
 """
-For lists of devices that are not ours: `{% load device_updates %}`.
+For pages of devices that are not ours: `{% load device_updates %}`.
 
     {% with_updates devices as pairs %}{% for device, update in pairs %}
 
 Pairs each device with its row of the newest update that is assigned, or None. One query.
+
+    {% open_update device as open %}
+
+Is what the device has still to do in the newest update: systemupdates.still_to_do.
 """
 
 from collections.abc import Sequence
@@ -11,10 +15,12 @@ from collections.abc import Sequence
 from django import template
 
 from devices.models import Device
+from systemupdates import still_to_do
 from systemupdates.models import DeviceUpdate
 from systemupdates.models.update import State
 
 register = template.Library()
+register.simple_tag(still_to_do.open_update)
 
 
 @register.simple_tag

@@ -1,5 +1,7 @@
 """Content replication: its settings, its servers, and each content item on each of them."""
 
+from datetime import datetime
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, resolve_url
@@ -28,6 +30,7 @@ def content(request: HttpRequest) -> HttpResponse:
         "zone": zone,
         "settings": ReplicationSettings.objects.filter(zone=zone).first(),
         "time_zone": timezone.get_default_timezone_name(),
+        "times_here": _times_here(zone, now=now),
         "next_round": rounds.next_round(zone, after=now),
         "servers": content_servers.rows(zone),
         "page": page,
@@ -39,6 +42,15 @@ def content(request: HttpRequest) -> HttpResponse:
         part="systemupdates/_content.html",
         context=context,
     )
+
+
+def _times_here(zone: Zone, *, now: datetime) -> str:
+    """Return the fixed times where the administrator is; nothing where they are the same."""
+    times = rounds.todays_times(zone, now=now)
+    here = [timezone.localtime(at) for at in times]
+    if not times or [at.utcoffset() for at in here] == [at.utcoffset() for at in times]:
+        return ""
+    return f"{', '.join(f'{at:%H:%M}' for at in here)} {here[0]:%Z}"
 
 
 @require_http_methods(["GET", "POST"])
@@ -60,6 +72,7 @@ def replication_settings(request: HttpRequest) -> HttpResponse:
             interval=form.interval,
             fixed_times=form.fixed_times,
             throttle=form.cleaned_data["throttle"],
+            by=request.user,
             now=now,
         )
         messages.success(request, "The settings of content replication are saved.")
@@ -80,7 +93,7 @@ def exclude_server(request: HttpRequest, pk: int) -> HttpResponse:
     """Let the server fetch no content any more."""
     server = get_object_or_404(Device, pk=pk)
     try:
-        content_servers.exclude(server)
+        content_servers.exclude(server, by=request.user, now=clock.now())
     except content_servers.NotPossible as error:
         messages.error(request, f"{error} Nothing has changed.")
     else:
@@ -93,7 +106,7 @@ def exclude_server(request: HttpRequest, pk: int) -> HttpResponse:
 def include_server(request: HttpRequest, pk: int) -> HttpResponse:
     """Let the server take part in replication again."""
     server = get_object_or_404(Device.objects.select_related("zone"), pk=pk)
-    content_servers.include(server, now=clock.now())
+    content_servers.include(server, by=request.user, now=clock.now())
     messages.success(request, f"{server.name} is included: it fetches what it lacks.")
     return redirect("systemupdates:content")
 
@@ -102,9 +115,9 @@ def include_server(request: HttpRequest, pk: int) -> HttpResponse:
 @access.needs("deploy_updates")
 def replicate_now(request: HttpRequest, pk: int) -> HttpResponse:
     """Let the server look for this content at once."""
-    row = get_object_or_404(Replication.objects.select_related("server"), pk=pk)
+    row = get_object_or_404(Replication.objects.select_related("server", "update"), pk=pk)
     try:
-        content_servers.replicate_now(row, now=clock.now())
+        content_servers.replicate_now(row, by=request.user, now=clock.now())
     except content_servers.NotPossible as error:
         messages.warning(request, f"{error} Nothing has changed.")
     else:

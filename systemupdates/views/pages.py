@@ -1,42 +1,63 @@
 """System Updates, Status by Device, the updates of one device, and the replication status."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from django.contrib import messages
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render, resolve_url
+from django.template.loader import render_to_string
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_POST, require_safe
 
+from devices import page as device_page
 from devices.models import Device, Zone
-from devices.standing import standing
-from systemupdates import actions, content_servers, overview, spreadsheet, stages, status_by_device
+from systemupdates import (
+    actions,
+    chosen,
+    content_servers,
+    no_content,
+    overview,
+    spreadsheet,
+    stages,
+    status_by_device,
+)
 from systemupdates.forms import SelectedDevicesForm
 from systemupdates.models import SystemUpdate
 from systemupdates.models.replication import State as ReplicationState
 from systemupdates.models.update import State
 from zcc.ground import access, clock, dialogs, live, paging
 
-HISTORY = 20
+HISTORY = 20  # of those that are over, the newest; all are on a page of their own
+UNFINISHED = 20  # on a page
 
 
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
     """Show which updates are available, which are being deployed, and which were."""
-    updates = list(SystemUpdate.objects.order_by("-pk")[:HISTORY])
-    unfinished = set(overview.unfinished(SystemUpdate.objects.all()).values_list("pk", flat=True))
-    devices, replicas = overview.count_devices(updates), overview.count_replicas(updates)
-    shown = [(update, devices[update.pk], replicas[update.pk]) for update in updates]
+    every = SystemUpdate.objects.all()
+    unfinished, query = overview.unfinished(every), request.GET.dict()
+    page = paging.cut(unfinished, query, key="created_at", descending=True, size=UNFINISHED)
+    over = every.exclude(pk__in=unfinished.values("pk")).order_by("-pk")[:HISTORY]
+    updates = [*page.rows, *over]
+    devices = overview.with_baseline(overview.count_devices(updates), updates)
+    replicas = overview.count_replicas(updates)
+    going, ended = (
+        [(update, devices[update.pk], replicas[update.pk]) for update in some]
+        for some in (page.rows, updates[len(page.rows) :])
+    )
     context = {
         "section": "systemupdates",
         "now": clock.now(),
-        "available": [row for row in shown if row[0].state in (State.CREATED, State.REPLICATING)],
-        "deploying": [row for row in shown if row[0].is_assigned and row[0].pk in unfinished],
-        "history": [row for row in shown if row[0].pk not in unfinished],
+        "page": page,
+        "available": [row for row in going if row[0].state in (State.CREATED, State.REPLICATING)],
+        "deploying": [row for row in going if row[0].is_assigned],
+        "history": ended,
         "stages": stages.in_order(get_object_or_404(Zone)),
-        "is_live": bool(unfinished),
+        "is_live": bool(going),
     }
     return live.show(
         request,
@@ -64,11 +85,13 @@ def history(request: HttpRequest) -> HttpResponse:
 def status_of_devices(request: HttpRequest, pk: int) -> HttpResponse:
     """Show `Status by Device`; status, search, sorting and paging are in the address."""
     update = get_object_or_404(SystemUpdate.objects.select_related("zone"), pk=pk)
+    now = clock.now()
     context = {
         "section": "systemupdates",
-        "now": clock.now(),
+        "now": now,
         "update": update,
-        "listing": status_by_device.listing(update, request.GET.dict()),
+        "ended": overview.end_of(update),
+        "listing": status_by_device.listing(update, request.GET.dict(), now=now),
     }
     return live.show(
         request,
@@ -82,7 +105,7 @@ def status_of_devices(request: HttpRequest, pk: int) -> HttpResponse:
 def download_status(request: HttpRequest, pk: int) -> StreamingHttpResponse:
     """Give what the filters of `Status by Device` leave as a file for a spreadsheet."""
     update = get_object_or_404(SystemUpdate, pk=pk)
-    wanted = status_by_device.Wanted.read(request.GET.dict())
+    wanted = status_by_device.Wanted.read(request.GET.dict(), update, now=clock.now())
     name = f"status-by-device-{update.pk}.csv"
     return StreamingHttpResponse(
         spreadsheet.lines(update, wanted),
@@ -95,24 +118,47 @@ def download_status(request: HttpRequest, pk: int) -> StreamingHttpResponse:
 @access.needs("deploy_updates")
 def redeploy_update(request: HttpRequest, pk: int) -> HttpResponse:
     """Start the update again on the chosen devices."""
-    return _act(request, pk, actions.redeploy, "start the update again at their next refresh")
+    return _act(request, pk, chosen.redeploy, REDEPLOYED)
 
 
 @require_POST
 @access.needs("deploy_updates")
 def ignore_device(request: HttpRequest, pk: int) -> HttpResponse:
     """Leave the chosen devices out of the update."""
-    return _act(request, pk, actions.ignore, "are left out: they keep the trust they have")
+    return _act(request, pk, chosen.ignore, LEFT_OUT)
 
 
 @require_POST
 @access.needs("deploy_updates")
 def refresh_devices(request: HttpRequest, pk: int) -> HttpResponse:
     """The quick task `Refresh Device` for the chosen devices."""
-    return _act(request, pk, actions.refresh_devices, "are asked to refresh")
+    return _act(request, pk, chosen.refresh_devices, ASKED)
 
 
-def _act(request: HttpRequest, pk: int, action: Callable[..., int], done: str) -> HttpResponse:
+class Done(NamedTuple):
+    """What is said of one device, and of several; and why it was done to none of them."""
+
+    one: str
+    several: str
+    why_none: Callable[[SystemUpdate, Sequence[Device]], str]
+    warning: Callable[[SystemUpdate], str] = lambda update: ""
+
+
+REDEPLOYED = Done(
+    "starts the update again at its next refresh",
+    "start the update again at their next refresh",
+    chosen.why_none_redeployed,
+    no_content.warning,
+)
+LEFT_OUT = Done(
+    "is left out: it keeps the trust it has, until you stop ignoring it",
+    "are left out: they keep the trust they have, until you stop ignoring them",
+    chosen.why_none_ignored,
+)
+ASKED = Done("is asked to refresh", "are asked to refresh", chosen.why_none_asked)
+
+
+def _act(request: HttpRequest, pk: int, action: Callable[..., int], done: Done) -> HttpResponse:
     """Do one of the two to the chosen devices, say what came of it, and go back."""
     update = get_object_or_404(SystemUpdate, pk=pk)
     form = SelectedDevicesForm(request.POST)
@@ -128,7 +174,7 @@ def _act_on(
     update: SystemUpdate,
     devices: list[Device],
     action: Callable[..., int],
-    done: str,
+    done: Done,
     *,
     now: datetime,
 ) -> None:
@@ -138,10 +184,27 @@ def _act_on(
     except actions.NotPossibleNow as error:
         messages.error(request, str(error))
         return
-    if number:
-        messages.success(request, f"{number} of {len(devices)} chosen devices {done}.")
-    else:
-        messages.warning(request, "None of the chosen devices is in a state in which it can.")
+    if not number:
+        messages.warning(request, done.why_none(update, devices))
+        return
+    said = f"{number} of {len(devices)} chosen devices {done.several}."
+    if len(devices) == 1:
+        said = f"{devices[0].name} {done.one}."
+    if done is LEFT_OUT:
+        moved = chosen.left_out(update, devices, at=now)
+        said = _with_undo(request, update, said, moved)
+    messages.success(request, said, extra_tags="undo" if done is LEFT_OUT else "")
+    if warning := done.warning(update):
+        messages.warning(request, warning)
+
+
+def _with_undo(
+    request: HttpRequest, update: SystemUpdate, said: str, devices: list[Device]
+) -> SafeString:
+    """Return the sentence with a button that takes it back for these devices, and comes back."""
+    back = _way_back(request, update)
+    context = {"said": said, "update": update, "devices": devices, "back": back}
+    return mark_safe(render_to_string("systemupdates/_left_out.html", context, request))
 
 
 def _way_back(request: HttpRequest, update: SystemUpdate) -> str:
@@ -179,12 +242,15 @@ def of_device(request: HttpRequest, pk: int) -> HttpResponse:
     """Show the Updates tab of a device: every update it had, with its steps."""
     now = clock.now()
     device = get_object_or_404(Device.objects.select_related("zone", "heartbeat"), pk=pk)
-    context = {
-        "section": "devices",
-        "now": now,
-        "device": device,
-        "standing": standing(device, now=now),
-        "tab": "updates",
-        "history": overview.history(device, most=HISTORY),
-    }
-    return render(request, "systemupdates/of_device.html", context)
+    part = device_page.content(
+        device,
+        view="systemupdates:of_device",
+        template="systemupdates/_of_device.html",
+        now=now,
+        more={"history": overview.history(device, most=HISTORY)},
+    )
+    if request.htmx:  # type: ignore[attr-defined]
+        return live.answer(request, part)
+    context = device_page.frame(request, device, tab="updates", now=now)
+    context["content"] = live.render(request, part)
+    return render(request, "devices/live_tab.html", context)

@@ -40,7 +40,8 @@ def create_stage(request: HttpRequest) -> HttpResponse:
     form = StageNameForm(request.POST or None)
 
     def create() -> str:
-        return f"The stage {stages.create(zone, form.cleaned_data['name']).name} is created."
+        made = stages.create(zone, form.cleaned_data["name"], by=request.user, now=clock.now())
+        return f"The stage {made.name} is created."
 
     return _ask(request, "create_stage", form, create, {})
 
@@ -53,8 +54,9 @@ def rename_stage(request: HttpRequest, pk: int) -> HttpResponse:
     form = StageNameForm(request.POST or None, initial={"name": found.name})
 
     def rename() -> str:
-        stages.rename(found, form.cleaned_data["name"])
-        return f"The stage {found.name} is now {form.cleaned_data['name']}."
+        before = found.name
+        stages.rename(found, form.cleaned_data["name"], by=request.user, now=clock.now())
+        return f"The stage {before} is now {found.name}."
 
     return _ask(request, "rename_stage", form, rename, {"stage": found})
 
@@ -67,7 +69,7 @@ def delete_stage(request: HttpRequest, pk: int) -> HttpResponse:
     form = Form(request.POST if request.method == "POST" else None)
 
     def delete() -> str:
-        stages.delete(found)
+        stages.delete(found, by=request.user, now=clock.now())
         return f"The stage {found.name} is deleted."
 
     return _ask(request, "delete_stage", form, delete, {"stage": found})
@@ -78,8 +80,9 @@ def delete_stage(request: HttpRequest, pk: int) -> HttpResponse:
 def shift_stage(request: HttpRequest, pk: int) -> HttpResponse:
     """Move the stage one place forward or back."""
     found = _stage(pk)
-    by = {"up": -1, "down": 1}.get(request.POST.get("to", ""), 0)
-    if not by or not stages.shift(found, by=by):
+    places = {"up": -1, "down": 1}.get(request.POST.get("to", ""), 0)
+    by, now = request.user, clock.now()
+    if not places or not stages.shift(found, places=places, by=by, now=now):
         messages.warning(request, f"The stage {found.name} stays where it is.")
     return redirect("systemupdates:index")
 
@@ -94,7 +97,7 @@ def assign_stage(request: HttpRequest) -> HttpResponse:
 
     def assign() -> str:
         chosen = form.cleaned_data["stage"]
-        number = stages.assign(devices, chosen)
+        number = stages.assign(devices, chosen, by=request.user, now=clock.now())
         where = f"the stage {chosen.name}" if chosen else "no stage"
         return f"{count(number, 'device')} {'is' if number == 1 else 'are'} now in {where}."
 

@@ -8,6 +8,7 @@ import pytest
 from agent import client
 from agent.client import NoAnswer, Refused, Untrusted
 from tests.agent.server import ContentServer
+from tests.ports import free_port
 
 
 def ping(server, anchors):
@@ -126,11 +127,6 @@ def why_not(source):
     with pytest.raises(NoAnswer) as caught, client.content(source.url, "0" * 64):
         pass
     return str(caught.value)
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 @contextmanager

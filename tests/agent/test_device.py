@@ -17,14 +17,14 @@ from agent.enrol import EnrolmentError, WrongFingerprint
 from agent.loop import Bell, Loop
 from agent.state import State
 from tests.agent.server import ContentServer
-from tests.agent.test_client import free_port
 from tests.agent.zone import NOW
+from tests.ports import free_port
 
 
 def package(*anchors):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("anchors.pem", b"".join(anchors))
+        archive.writestr(zipfile.ZipInfo("anchors.pem"), b"".join(anchors))  # at no time of day
     return buffer.getvalue()
 
 
@@ -224,7 +224,7 @@ def test_cancel_takes_the_new_ca_away_again(make_device, server, zone, assign):
     server.extra = {}
     server.publish(epoch=3, anchors=[zone.old.pem])
 
-    turns(device, 1)
+    turns(device, 2)
 
     assert trust.current(device.home) == before
     assert device.state.progress is None
@@ -241,10 +241,46 @@ def test_retirement_leaves_the_new_ca_alone_and_completes_a_late_device(
     server.show(zone.new)
     server.publish(epoch=3, anchors=[zone.new.pem])
 
-    turns(device, 2)
+    turns(device, 3)
 
     assert trusted(device) == {zone.new.sha256}
     assert server.steps()[-1] == "completed"
+
+
+def test_cancel_takes_the_new_ca_away_although_an_earlier_update_is_told_of_still(
+    make_device, server, zone, assign
+):
+    device, _ = make_device()
+    with ContentServer() as source:
+        source.items[assign([source.url])] = package(zone.old.pem, zone.new.pem)
+        turns(device, 4)
+    assert trusted(device) == {zone.old.sha256, zone.new.sha256}
+    earlier = {"id": "earlier", "new_anchor": zone.old.sha256, "old_anchor": "0" * 64}
+    server.extra = {}
+    update = {**zone.update(activated=True, armed=True), **earlier}
+    server.publish(epoch=3, anchors=[zone.old.pem], update=update)
+
+    turns(device, 2)
+
+    assert trusted(device) == {zone.old.sha256}
+    assert device.state.progress is None
+    assert server.requests[-1]["trust"] == [zone.old.sha256]  # told at once
+
+
+def test_device_whose_update_is_baselined_meanwhile_has_the_zones_trust(
+    make_device, server, zone, assign
+):
+    device, _ = make_device()
+    assign([])
+    turns(device, 1)  # it has said that the download begins
+    assert server.steps() == [] and device.state.progress.state == "download"
+    server.extra = {}
+    server.publish(epoch=3, anchors=[zone.old.pem, zone.new.pem])
+
+    turns(device, 3)
+
+    assert trusted(device) == {zone.old.sha256, zone.new.sha256}
+    assert server.steps() == ["download", "completed"]
 
 
 def test_device_that_slept_through_everything_comes_back_by_the_link(

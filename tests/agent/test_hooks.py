@@ -74,16 +74,60 @@ def test_script_without_interpreter_is_said(home, add):
     assert said(home) == ["Hook 10-a: could not be run (No such file or directory)."]
 
 
-def test_device_runs_them_when_it_trusts_the_new_ca(make_device, assign, zone):
+@pytest.fixture
+def run_update(make_device, assign, zone):
+    """Let a device with a script that says what happened take in the new CA; return its log."""
     device, lines = make_device()
     folder = device.home.path / hooks.FOLDER
     folder.mkdir()
-    (folder / "reload").write_text("#!/bin/sh\ngrep -c BEGIN $ZONE_TRUST\n")
+    (folder / "reload").write_text("#!/bin/sh\necho $ZONE_EVENT `grep -c BEGIN $ZONE_TRUST`\n")
     (folder / "reload").chmod(0o700)
     content = package(zone.old.pem, zone.new.pem)
-
     with ContentServer() as source:
         source.items[assign([source.url], content=content)] = content
         turns(device)
+    return device, lines
 
-    assert "Hook reload: done (2)." in lines
+
+def hooked(lines):
+    return [line for line in lines if "Hook" in line]
+
+
+def test_device_runs_them_when_it_trusts_the_new_ca(run_update):
+    assert hooked(run_update[1]) == ["Hook reload: done (trust 2)."]
+
+
+def test_device_runs_them_once_more_after_the_activation(run_update, server, zone):
+    device, lines = run_update
+    activated = zone.update(armed=True, activated=True)
+    server.show(zone.new, zone.link)
+    server.publish(epoch=3, anchors=[zone.old.pem, zone.new.pem], update=activated)
+
+    turns(device, 4)
+
+    assert server.steps()[-1] == "completed"
+    assert hooked(lines)[1:] == ["Hook reload: done (activation 2)."]
+
+
+def test_late_device_runs_them_when_the_update_is_gone(run_update, server, zone):
+    device, lines = run_update
+    server.extra = {}
+    server.show(zone.new)
+    server.publish(epoch=3, anchors=[zone.new.pem])
+
+    turns(device, 4)
+
+    assert hooked(lines)[1:] == [
+        "Hook reload: done (trust 1).",
+        "Hook reload: done (activation 1).",
+    ]
+
+
+def test_cancelled_update_has_no_activation(run_update, server, zone):
+    device, lines = run_update
+    server.extra = {}
+    server.publish(epoch=3, anchors=[zone.old.pem])
+
+    turns(device, 4)
+
+    assert hooked(lines)[1:] == ["Hook reload: done (trust 1)."]

@@ -229,3 +229,32 @@ def test_frozen_server_leaves_the_trust_as_it_is(make_device, server, zone):
         device.refresh(loop.now)
 
     assert trust.current(device.home) == before
+
+
+def test_server_that_keeps_the_news_back_is_not_the_only_one_asked(
+    make_device, server, zone, tmp_path
+):
+    device, _ = make_device()
+    with ZoneServer(zone, tmp_path / "other.pem") as other:
+        for one in (server, other):
+            one.extra = {"servers": [server.url, other.url]}
+            one.publish(epoch=EPOCH)
+        device.refresh(loop.now)
+        other.publish(epoch=7)  # `server` stays where it is
+        device.refresh(loop.now)
+        assert device.state.epoch == EPOCH
+
+        device.refresh(lambda: loop.now() + timedelta(minutes=61))
+
+        assert device.state.epoch == 7
+
+
+def test_other_server_that_is_away_costs_nothing_but_the_try(make_device, server):
+    device, _ = make_device()
+    server.extra = {"servers": [server.url, "https://127.0.0.1:1"]}
+    device.refresh(loop.now)
+
+    device.refresh(lambda: loop.now() + timedelta(minutes=61))
+
+    assert device.state.servers[0] == server.url
+    assert len(server.requests) == 2

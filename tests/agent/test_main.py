@@ -8,11 +8,11 @@ import time
 
 import pytest
 
-from agent import package
+from agent import package, whereabouts
 from agent.__main__ import main
 from tests.agent.server import fingerprint_shown
-from tests.agent.test_client import free_port
 from tests.agent.test_serve import wait_for
+from tests.ports import free_port
 
 NAMES = ["python3.9", "python3.10", "python3.12", "python3.13"]
 
@@ -71,9 +71,32 @@ def test_listener_swaps_its_certificate(python, home, install):
         process.wait()
 
 
-def test_zipapp_is_the_same_each_time_and_has_no_satellite():
+def test_zipapp_is_the_same_each_time():
     assert package.contents() == package.contents()
-    assert b"agent/satellite.py" not in package.contents()
+
+
+def test_zipapp_can_take_the_role_authentication_where_cryptography_is_installed(tmp_path):
+    app = package.build(tmp_path / "agent.pyz")
+    script = (
+        f"import sys; sys.path[:0] = [{str(app)!r}]\n"
+        "from agent import roles, satellite\n"
+        f"assert satellite.__file__.startswith({str(app)!r}), satellite.__file__\n"
+        f"assert satellite.csr.__file__.startswith({str(app)!r}), satellite.csr.__file__\n"
+        "print(roles.can_authenticate())"
+    )
+
+    assert run(sys.executable, "-c", script).stdout == "True\n"
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_zipapp_runs_without_cryptography(python, tmp_path):
+    app = package.build(tmp_path / "agent.pyz")
+    (tmp_path / "cryptography.py").write_text("raise ImportError\n")
+    script = (
+        f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(app)!r}]\nfrom agent import roles\n"
+    )
+
+    assert run(python, "-c", f"{script}print(roles.can_authenticate())").stdout == "False\n"
 
 
 @pytest.mark.parametrize(
@@ -127,3 +150,9 @@ def wait_until(true, seconds=20):
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_device_names_the_address_it_reaches_the_server_from():
+    assert whereabouts.own_address("https://127.0.0.1:7444") == "127.0.0.1"
+    assert whereabouts.own_address("https://[::1]:7444") == "::1"
+    assert whereabouts.own_address("https://no-such-host.invalid:7444") == "127.0.0.1"

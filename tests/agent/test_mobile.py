@@ -22,11 +22,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def listener(settings, tmp_path, monkeypatch):
+def listener(request, settings, tmp_path, monkeypatch):
     settings.ZCC_HOME = tmp_path / "zone"
     monkeypatch.setenv(here.VARIABLE, "ps1")
-    with Listener() as running:
+    with Listener(getattr(request, "param", "internal")) as running:
         yield running
+
+
+in_both_zones = pytest.mark.parametrize("listener", ["internal", "external"], indirect=True)
 
 
 @pytest.fixture
@@ -52,6 +55,7 @@ def running(home, **more):
     return Mobile(home, log=lambda line: None, wake=lambda: None, **more)
 
 
+@in_both_zones
 def test_enrols_by_its_link_and_syncs_with_its_identity(listener, home, capsys):
     assert enrol(listener, home) == 0
 
@@ -108,6 +112,7 @@ def test_broken_enrolment_goes_on_with_the_same_key(listener, home):
     assert home.read_file(identity.FILE).endswith(key)
 
 
+@in_both_zones
 def test_renews_when_it_is_told_to(listener, home):
     enrol(listener, home)
     before = home.read_file(identity.FILE)

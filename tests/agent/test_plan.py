@@ -13,6 +13,7 @@ SOON, PAST = NOW + timedelta(minutes=1), NOW - timedelta(minutes=1)
 UPDATE = Update("u", "Remint CA", "0" * 64, 1, "op", "new", "old", SOON, False, False)
 ARMED = replace(UPDATE, armed=True)
 DUE = replace(ARMED, activate_at=NOW)
+LAST = replace(DUE, activated=True)
 ORDER = ("u", 1)
 
 
@@ -48,6 +49,13 @@ TABLE = {
     "redeployed after completion": (
         Situation(update=UPDATE, order=("u", 2), progress=at("completed")), Step.START),
     "an old attempt": (Situation(update=UPDATE, order=ORDER, progress=at("failed", 2)), Step.WAIT),
+    "cancelled after an operation that is told of still": (
+        trusts(["new", "newer"], ["new"], update=LAST, progress=at("pending", update="v")),
+        Step.SET_TRUST),
+    "what that one was busy with is over": (
+        trusts(["new"], ["new"], update=LAST, progress=at("pending", update="v")), Step.CLOSE),
+    "the last one was completed": (
+        trusts(["new"], ["new"], update=LAST, progress=at("completed")), Step.WAIT),
     "retired while pending": (trusts(["new"], ["new"], progress=at("pending")), Step.CLOSE),
     "retired after completion": (trusts(["new"], ["new"], progress=at("completed")), Step.WAIT),
     "staged": (Situation(update=UPDATE, reserved="op", staged=True), Step.WAIT),
@@ -114,3 +122,20 @@ def test_server_that_says_when_is_obeyed(retry_after, seconds):
     until = plan.until_retry(interval=10.0, failures=1, retry_after=retry_after, random=0.0)
 
     assert until == seconds
+
+
+@pytest.mark.parametrize(
+    ("minutes", "interval", "wanted"),
+    [
+        (None, 10.0, False),
+        (59, 10.0, False),
+        (60, 10.0, True),
+        (60, 43200.0, False),
+        (648, 43200.0, True),
+        (-5, 10.0, False),
+    ],
+)
+def test_another_server_is_asked_once_an_interval_or_an_hour(minutes, interval, wanted):
+    last = None if minutes is None else NOW - timedelta(minutes=minutes)
+
+    assert plan.wants_other_server(last, interval=interval, now=NOW) is wanted

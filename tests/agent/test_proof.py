@@ -10,8 +10,8 @@ from agent.home import Home
 from agent.serve import Listener, ListenerThread
 from agent.state import State
 from tests.agent.server import ContentServer, fingerprint_shown
-from tests.agent.test_client import free_port
 from tests.agent.test_device import assign, package, trusted, turns
+from tests.ports import free_port
 
 __all__ = ["assign"]
 

@@ -54,6 +54,21 @@ def test_content_that_cannot_be_had_is_failed_with_its_reason_and_tried_again(ma
     assert device.replica.report()[0]["state"] == "available"
 
 
+def test_copy_that_was_damaged_is_fetched_again(make_device, server):
+    device, _ = make_device(roles=["content"])
+    sha256 = hashlib.sha256(b"one").hexdigest()
+    with ContentServer(**{sha256: b"one"}) as source:
+        server.extra = {"content": [{"sha256": sha256, "size": 3, "sources": [source.url]}]}
+        device.refresh(loop.now)
+        replicated(device)
+        (device.home.path / "content-repo" / sha256).write_bytes(b"onn")
+
+        device.refresh(loop.now)
+        replicated(device)
+
+    assert device.home.open_content(sha256).read() == b"one"
+
+
 def test_list_that_is_missing_leaves_the_content_as_it_is(make_device, server):
     device, _ = make_device(roles=["content"])
     device.home.make()

@@ -23,7 +23,7 @@ def test_given_role_is_kept_and_the_loop_ends_to_begin_anew(make_device, server)
     Loop(device, Bell()).run()  # returns: nobody stops it
 
     assert saved_roles(device) == ["content"]
-    assert device.has_other_roles
+    assert device.begins_anew
 
 
 def test_role_that_is_taken_back_takes_its_content_along(make_device, server):
@@ -38,6 +38,24 @@ def test_role_that_is_taken_back_takes_its_content_along(make_device, server):
     assert device.home.content_items() == []
 
 
+def test_role_that_is_taken_back_takes_its_keys_along(make_device, server, install, stage, zone):
+    device, _ = make_device(roles=BOTH)
+    install(device.home)
+    stage(device.home)
+    device.home.current_key(lambda: b"a key that is asked for")
+    trusted = device.home.read_file("trust.pem")
+    server.extra = {"roles": ["content"], "content": []}
+
+    Loop(device, Bell()).turn()
+
+    left = {path.name for path in device.home.path.rglob("*") if path.is_file()}
+    assert saved_roles(device) == ["content"]
+    assert not left & {"server.key", "server.pem", "server.cer", "key.der", "canary.pem"}
+    assert "requested.der" not in left
+    assert device.home.read_file("trust.pem") == trusted
+    assert device.home.live() is None
+
+
 @pytest.mark.parametrize("given", [None, "content", ["content"]])
 def test_what_says_nothing_new_changes_nothing(make_device, server, given):
     device, _ = make_device(roles=["content"])
@@ -46,7 +64,7 @@ def test_what_says_nothing_new_changes_nothing(make_device, server, given):
     Loop(device, Bell()).turn()
 
     assert saved_roles(device) == ["content"]
-    assert not device.has_other_roles
+    assert not device.begins_anew
 
 
 def test_roles_are_reported(make_device, server):

@@ -1,4 +1,6 @@
+import hashlib
 import http.client
+import io
 import signal
 import socket
 import ssl
@@ -13,7 +15,7 @@ import pytest
 from agent import client, serve
 from agent.serve import Listener, ListenerThread
 from tests.agent.server import fingerprint_shown
-from tests.agent.test_client import free_port
+from tests.ports import free_port
 
 
 @contextmanager
@@ -77,13 +79,22 @@ def test_nothing_else_is_given_away(home, install, path):
 
 
 def test_content_is_found_by_its_checksum_only(home):
-    sha256 = "0" * 64
-    (home.path / "content-repo" / sha256).write_bytes(b"package")
+    sha256 = hashlib.sha256(b"package").hexdigest()
+    home.add_content(sha256, io.BytesIO(b"package"))
     with serving(home) as ports:
         assert get(ports["content"], f"/content/{sha256}")[:2] == (200, b"package")
         assert get(ports["content"], f"/content/{'1' * 64}")[0] == 404
         assert get(ports["content"], "/content/../lock")[0] == 404
         assert get(ports["content"], f"/{sha256}")[0] == 404
+
+
+def test_damaged_content_is_not_served_and_is_removed(home):
+    sha256 = hashlib.sha256(b"package").hexdigest()
+    (home.path / "content-repo" / sha256).write_bytes(b"Package")
+    with serving(home) as ports:
+        assert get(ports["content"], f"/content/{sha256}")[0] == 404
+
+    assert not home.has_content(sha256)
 
 
 def test_head_has_no_body_and_other_methods_are_refused(home):

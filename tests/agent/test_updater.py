@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from datetime import timedelta
 
 import pytest
@@ -13,8 +15,8 @@ from agent import package, trust, updater
 from agent.manifest import format_time
 from agent.state import State
 from certificates import updater_tool
-from tests.agent.test_client import free_port
 from tests.agent.zone import NOW, Authority
+from tests.ports import free_port
 
 STRANGE_KEY = ed25519.Ed25519PrivateKey.generate()
 
@@ -23,13 +25,23 @@ STRANGE_KEY = ed25519.Ed25519PrivateKey.generate()
 def crt(tmp_path):
     """Make the tool from an envelope, run it on a home, and return its exit code and words."""
 
-    def crt(envelope, home, *options, python=sys.executable, prefix=()):
+    def crt(envelope, home, *options, python=sys.executable, prefix=(), stdin="closed", faults=""):
         path = tmp_path / "crt-2026-11-25.pyz"
         path.write_bytes(updater_tool.contents(envelope.decode()))
         words = [*prefix, python, path, "--home", home.path, *options]
         environment = {name: text for name, text in os.environ.items() if "PYTHON" not in name}
+        environment["ZCC_FAULTS"] = faults
+        read, write = os.pipe()
+        if stdin == "closed":
+            os.close(write)
         ended = subprocess.run(
-            words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+            words,
+            cwd=tmp_path,
+            env=environment,
+            stdin=read,
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         return ended.returncode, ended.stdout + ended.stderr
 
@@ -74,7 +86,7 @@ def test_a_second_run_changes_nothing(crt, stranded, server, zone):
     code, said = crt(zone.tool(servers=[server.url]), stranded)
 
     assert (code, trust.current(stranded)) == (0, before)
-    assert "Nothing to do" in said
+    assert "The new CA was trusted already, through the trust manifest, since 2" in said
 
 
 def test_a_device_whose_trust_was_emptied_gets_it_back(crt, stranded, server, zone):
@@ -152,6 +164,7 @@ def test_newer_trust_is_not_taken_back_by_an_old_tool(crt, stranded, server, zon
 
     assert (code, trusted(stranded)) == (0, {zone.old.sha256})
     assert "is not in force any more" in said
+    assert "trusted already" not in said
 
 
 def test_check_only_says(crt, stranded, zone):
@@ -201,6 +214,47 @@ def test_server_switches_when_its_time_has_come(crt, server_home, zone, how):
     assert (code, server_home.live().operation) == (0, zone.operation)
     assert "is in use now" in said
     assert "is the new one already" in crt(zone.tool(), server_home)[1]
+
+
+def test_server_keeps_its_certificate_if_the_new_ca_does_not_vouch_for_the_other(
+    crt, server_home, zone
+):
+    pair = server_home.read_file("security/server.pem")  # of the old CA
+    server_home.write_secret("remint-repo/canary.pem", pair)
+
+    code, said = crt(zone.tool(activated=True), server_home)
+
+    assert (code, server_home.live().operation) == (1, None)
+    assert "is in place and will not do. No TLS handshake is possible with it" in said
+
+
+def test_it_asks_no_server_for_a_worker(crt, server_home, server, zone):
+    code, said = crt(zone.tool(servers=[server.url]), server_home, "--for-worker", stdin="open")
+
+    assert (code, server.requests) == (0, [])
+    assert "No server answered" not in said
+
+
+def test_it_ends_with_the_worker_that_started_it(crt, server_home, zone):
+    begun = time.monotonic()
+
+    code, said = crt(zone.tool(), server_home, "--for-worker", faults="updater-followed:sleep=50")
+
+    assert (code, time.monotonic() - begun < 40) == (1, True)
+    assert "waits for the activation" not in said
+
+
+@pytest.mark.parametrize("at", ["updater-followed", "file.written", "file.renamed:kill:2"])
+@pytest.mark.parametrize("activated", [True, False])
+def test_killed_at_any_place_it_can_be_run_again(crt, server_home, zone, at, activated):
+    fault = at if ":" in at else f"{at}:kill"
+    killed, _ = crt(zone.tool(activated=activated), server_home, faults=fault)
+
+    code, _ = crt(zone.tool(activated=activated), server_home)
+
+    assert (killed, code) == (-signal.SIGKILL, 0)
+    assert server_home.live().operation == (zone.operation if activated else None)
+    assert len(server_home.anchors()) == 2
 
 
 # The clock

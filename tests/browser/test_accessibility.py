@@ -8,6 +8,9 @@ from playwright.sync_api import expect
 from devices import mobiles
 from devices.models import Device
 from tests.certificates import building
+from tests.devices.enrolment_links import server
+
+__all__ = ["server"]
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
 
@@ -84,17 +87,54 @@ def test_overlap_and_its_dialogs(screen, live_server, operation, now):
         assert (path, violations(screen)) == (path, [])
 
 
+def test_a_device_joins_is_rescued_and_retired(screen, live_server, server, make_device, now):
+    month = timedelta(days=30)
+    given = {"is_content_satellite": True, "reported_roles": [], "role_problem": "No room."}
+    silent = make_device("ws-1", last_contact_at=now - month, **given)
+    retired = make_device("ws-2", retired_at=now)
+    gone = make_device("ps9", kind="primary", retired_at=now)
+    paths = [f"/devices/{silent.pk}/", f"/devices/{silent.pk}/rescue/", f"/devices/{retired.pk}/"]
+    paths += [f"/devices/{gone.pk}/", "/devices/registration-keys/", "/devices/enrol/"]
+
+    for path in paths:
+        screen.goto(live_server.url + path)
+        assert (path, violations(screen)) == (path, [])
+    screen.get_by_role("button", name="Show the lines").click()
+    expect(screen.get_by_text("Waiting for the device.")).to_be_visible()
+    assert violations(screen) == []
+
+
+def test_menu_of_rare_buttons(screen, live_server, ca):
+    screen.goto(f"{live_server.url}/certificates/")
+    screen.get_by_text("More", exact=True).click()
+    expect(screen.get_by_text("Verify backup")).to_be_visible()
+
+    assert violations(screen) == []
+
+
 def test_a_mobiles_pages_and_dialogs(screen, live_server, make_device, ca, now):
     phone = make_device("phone1", kind="mobile")
     known = {"csr": b"", "key_hash": "ab" * 32, "requested_at": now, "expires_at": ca.expires_at}
     phone.identities.create(authority=ca, state="current", **known)
     dialogs = ("", "enrol-again/", "end-user-page/", "certificates/")
     paths = ["/devices/enrol-mobile/", *(f"/devices/{phone.pk}/{dialog}" for dialog in dialogs)]
-    paths += [f"/me/{mobiles.make_page(phone)}/"]
+    paths += [f"/me/{mobiles.make_page(phone, by=None, now=now)}/"]
 
     for path in paths:
         screen.goto(live_server.url + path, wait_until="networkidle")
         assert (path, violations(screen)) == (path, [])
+
+
+def test_mobiles_to_enrol_and_their_links(screen, live_server, make_device, server):
+    make_device("phone1", kind="mobile")
+    for path in ("", "enrol-again/"):
+        screen.goto(f"{live_server.url}/certificates/mobiles/{path}")
+        assert (path, violations(screen)) == (path, [])
+
+    screen.get_by_role("button", name="Make links").click()
+    screen.get_by_text("1 link made.").wait_for()
+
+    assert violations(screen) == []
 
 
 @pytest.fixture

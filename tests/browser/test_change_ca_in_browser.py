@@ -38,6 +38,11 @@ def open_dialog(page, live_server):
     return page.get_by_role("dialog")
 
 
+def seen_steps(dialog):
+    steps = dialog.get_by_role("list", name="Steps").get_by_role("listitem")
+    return [step.strip() for step in steps.all_inner_texts()]
+
+
 def choose_external(page, chain):
     page.get_by_label("Change to", exact=True).select_option("external")
     page.get_by_label("Trusted root certificate").set_input_files(chain)
@@ -47,8 +52,13 @@ def choose_external(page, chain):
 def test_external_ca_from_the_file_to_finish(console, live_server, errors, ca, chain):
     dialog = open_dialog(console, live_server)
     expect(dialog.get_by_label("Trusted root certificate")).to_be_hidden()
+    assert seen_steps(dialog) == ["1. Certificate authority", "2. Activation"]
+    dialog.get_by_label("Change to", exact=True).select_option("external")
+    assert len(seen_steps(dialog)) == 3  # before there is a root
     choose_external(console, chain)
     expect(dialog.get_by_text("they have been put in order")).to_be_visible()
+    steps = ["1. Certificate authority", "2. Generate CSR", "3. Activation"]
+    assert seen_steps(dialog) == steps
     expect(dialog.get_by_label("Certificate server")).to_be_hidden()
     dialog.get_by_role("button", name="Next").click()
     dialog.get_by_label("Organization", exact=True).fill("Acme AS")
@@ -65,6 +75,23 @@ def test_external_ca_from_the_file_to_finish(console, live_server, errors, ca, c
     assert Operation.objects.get().csr_subject == {"O": "Acme AS"}
     assert not ChangeCADraft.objects.exists()
     assert errors == []
+
+
+def test_last_step_begins_with_the_date_and_the_chain_is_folded(console, live_server, ca, chain):
+    console.set_viewport_size({"width": 1280, "height": 900})
+    dialog = open_dialog(console, live_server)
+    choose_external(console, chain)
+    dialog.get_by_role("button", name="Next").click()
+    expect(dialog.get_by_label("Country/region")).to_be_visible()
+    dialog.get_by_role("button", name="Next").click()
+
+    date = dialog.get_by_label("Date", exact=True)
+    expect(date).to_be_focused()
+    box = date.bounding_box()
+    assert box["y"] + box["height"] < 600
+    expect(dialog.get_by_text("Acme Issuing CA")).to_be_hidden()
+    dialog.locator("summary").click()
+    expect(dialog.get_by_text("Acme Issuing CA")).to_be_visible()
 
 
 @pytest.mark.parametrize("way", ["Cancel", "Close", "Escape"])
@@ -91,7 +118,7 @@ def test_every_step_is_clean_under_axe(screen, live_server, ca, chain):
     dialog.get_by_role("button", name="Next").click()
     dialog.get_by_label("Country/region").fill("Norway")
     dialog.get_by_role("button", name="Next").click()
-    expect(dialog.get_by_role("alert").first).to_contain_text("The CA was not changed.")
+    expect(dialog.get_by_role("alert").first).to_contain_text("Change CA was not begun.")
     assert violations(screen) == []
     dialog.get_by_label("I will generate a CSR for each server manually").check()
     assert violations(screen) == []

@@ -5,8 +5,12 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from devices.models import Device
 from systemupdates.models import DeviceUpdate
 from systemupdates.models.device_update import State
+from tests.devices.enrolment_links import server
+
+__all__ = ["server"]
 
 
 @pytest.fixture
@@ -39,6 +43,7 @@ def test_dialog_is_a_page_too(console, live_server, make_update):
     console.goto(f"{live_server.url}/system-updates/{update.pk}/replication/")
 
     expect(console.get_by_role("dialog")).to_be_visible()
+    expect(console.locator(".z-page h1")).to_have_text("System Updates")
     expect(console.get_by_role("link", name="Close").last).to_be_focused()
     console.keyboard.press("Escape")
     console.wait_for_url(f"{live_server.url}/system-updates/")
@@ -90,9 +95,10 @@ def test_appearance_system_follows_the_operating_system(console):
     expect(console.locator("html")).to_have_attribute("data-bs-theme", "light")
 
 
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [1280, 1024, 768, 390])
 def test_no_page_is_wider_than_the_window(console, live_server, update, width):
     device = update.device_updates.first().device_id
+    Device.objects.update(trusted_fingerprints=["ab" * 32, "cd" * 32])
     console.set_viewport_size({"width": width, "height": 900})
     paths = ["/", "/devices/", f"/devices/{device}/", f"/devices/{device}/settings/"]
     paths += [f"/devices/{device}/updates/", "/system-updates/"]
@@ -130,3 +136,49 @@ def test_settings_error_leads_to_its_field(console, live_server, make_device):
 
     expect(names).to_have_value("*.zone")
     assert console.evaluate("location.hash") == "#id_names"
+
+
+def test_menu_closes_for_its_dialog_and_gets_the_focus_back(console, live_server, errors):
+    console.goto(f"{live_server.url}/devices/folders/")
+    menu = console.locator("main details.z-menu > summary").first
+    menu.click()
+    console.get_by_role("link", name="Create folder").first.click()
+    expect(console.get_by_role("dialog")).to_be_visible()
+    expect(console.get_by_role("link", name="Create folder").first).to_be_hidden()
+
+    console.keyboard.press("Escape")
+
+    expect(menu).to_be_focused()
+    assert errors == []
+
+
+def test_lines_to_paste_are_copied_as_lines(console, live_server, server, errors):
+    console.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    console.goto(f"{live_server.url}/devices/")
+    console.get_by_role("link", name="Enrol device").first.click()
+    console.get_by_role("button", name="Show the lines").click()
+
+    console.get_by_role("button", name="Copy").click()
+
+    expect(console.get_by_role("button", name="Copied")).to_be_visible()
+    lines = console.evaluate("navigator.clipboard.readText()").splitlines()
+    assert lines[0].startswith("curl ")
+    assert lines[-1].startswith("python3 agent.pyz run")
+    assert errors == []
+
+
+def test_undo_of_ignore_device_stays_until_it_is_used(console, live_server, update, errors):
+    name = update.device_updates.exclude(device__kind="primary").first().device.name
+    console.clock.install()
+    console.goto(f"{live_server.url}/system-updates/{update.pk}/devices/")
+    console.get_by_label(f"Select {name}", exact=True).check()
+    console.get_by_role("button", name="Ignore Device").click()
+    undo = console.get_by_role("button", name="Undo")
+    expect(undo).to_be_visible()
+
+    console.clock.fast_forward(60_000)
+    undo.click()
+
+    expect(console.get_by_text(f"{name} starts the update again")).to_be_visible()
+    expect(undo).to_have_count(0)
+    assert errors == []

@@ -5,6 +5,7 @@ from playwright.sync_api import expect
 
 from certificates.models import CertificateAuthority, ServerCertificate, ServerProgress
 from devices.models import Device
+from systemupdates.models import DeviceUpdate
 from tests.certificates import building
 from tests.certificates.external_operation import External
 
@@ -45,7 +46,7 @@ def assert_clean(page):
 def open_menu(page, *names):
     for name in names:
         page.get_by_label(f"Select {name}", exact=True).check()
-    page.get_by_text("Actions", exact=False).first.click()
+    page.locator(".z-bulk summary").click()
 
 
 def test_ticked_servers_are_those_of_the_dialog(console, live_server, make_external, errors):
@@ -63,6 +64,28 @@ def test_ticked_servers_are_those_of_the_dialog(console, live_server, make_exter
     expect(console.get_by_text("The requests are being made.")).to_be_visible()
     assert ServerProgress.objects.get(device__name="ps2").request_number == 1
     assert errors == []
+
+
+def test_actions_are_found_without_a_tick_and_ask_for_whom(
+    console, live_server, make_external, errors
+):
+    make_external()
+    console.goto(f"{live_server.url}/certificates/")
+    menu = console.locator("#server-actions")
+    menu.locator("summary").click()
+    expect(menu.get_by_role("button", name="Remint Server Certificate")).to_be_disabled()
+    menu.get_by_role("link", name="Generate CSR").click()
+    dialog = console.get_by_role("dialog", name="Generate CSR")
+    dialog.get_by_role("button", name="Generate CSR").click()
+    expect(dialog.get_by_text("No server is selected.")).to_be_visible()
+
+    dialog.get_by_label("ps2").check()
+    dialog.get_by_role("button", name="Generate CSR").click()
+
+    expect(console.get_by_text("The requests are being made.")).to_be_visible()
+    assert ServerProgress.objects.get(device__name="ps2").request_number == 1
+    assert ServerProgress.objects.get(device__name="ps1").request_number == 0
+    assert [line for line in errors if "422" not in line] == []
 
 
 def test_file_is_imported_and_the_dialog_goes_on(console, live_server, make_external, errors):
@@ -93,6 +116,24 @@ def test_page_of_an_external_change_is_clean(screen, live_server, make_external,
     expect(screen.get_by_role("button", name="Generate CSR")).to_be_visible()
 
     assert_clean(screen)
+
+
+@pytest.mark.parametrize("width", [768, 1024, 1100, 1200, 1280])
+def test_longest_words_of_a_server_stay_within_the_card(
+    console, live_server, make_external, zone, now, width
+):
+    zone.name = "NORDHAVN-EU-WEST"  # a longer issuer may break
+    operation = make_external().operation
+    building.assign(operation, now)
+    DeviceUpdate.objects.filter(update=operation.update).move(to="pending", by=None, at=now)
+    console.set_viewport_size({"width": width, "height": 900})
+    console.goto(f"{live_server.url}/certificates/")
+    table = console.get_by_role("table", name="ZENworks Server SSL Certificates")
+    expect(table.get_by_text("Pending Certificate Activation").first).to_be_visible()
+    expect(table.get_by_text("Download CSR").first).to_be_visible()
+
+    assert console.evaluate("document.documentElement.scrollWidth") <= width
+    assert table.evaluate("t => t.offsetWidth - t.closest('.z-pane').clientWidth") <= 0
 
 
 @pytest.mark.parametrize("name", ["generate-csr", "import-certificate"])
@@ -126,3 +167,24 @@ def test_remint_dialog_is_clean(screen, live_server, zone, now):
     expect(screen.get_by_role("dialog")).to_be_visible()
 
     assert_clean(screen)
+
+
+def test_menu_stays_open_when_an_answer_was_on_its_way(console, live_server, make_external, errors):
+    made = make_external()
+    console.goto(f"{live_server.url}/certificates/")
+    console.evaluate(
+        "document.querySelector('#ca-pane').addEventListener('htmx:beforeSend', ({target}) =>"
+        " target.querySelector('.z-ca-actions details').open = true, { once: true })"
+    )
+    made.operation.start_cancel(by=made.operation.created_by, at=made.now)
+
+    with console.expect_response(lambda answer: "/certificates/ca/" in answer.url) as heard:
+        pass
+
+    assert heard.value.status == 200  # it had news
+    heard.value.finished()
+    console.wait_for_timeout(300)  # to swap it in, which must not be
+    expect(console.get_by_text("Verify backup")).to_be_visible()
+    console.locator(".z-ca-actions summary").click()
+    expect(console.get_by_text("is being canceled").first).to_be_visible()
+    assert errors == []

@@ -14,6 +14,7 @@ from devices.models import Device
 from pki import evidence as signing
 from pki import manifest
 from systemupdates import actions as updates
+from systemupdates import chosen
 from tests.certificates import building
 
 
@@ -34,7 +35,7 @@ def tell(ca, alice, now):
         operation.update.device_updates.filter(device=device).move(to="pending", by=None, at=at)
         updates.note_proof(operation.update, device, leaf=leaf, problem="", refused=False, at=at)
     ws_2, ws_3 = Device.objects.get(name="ws-2"), Device.objects.get(name="ws-3")
-    updates.ignore(operation.update, [ws_3], by=alice, now=at)
+    chosen.ignore(operation.update, [ws_3], by=alice, now=at)
     decisions.sign_off(operation, {ws_2.pk}, reason="in store", by=alice, now=at)
     building.overlap(building.arm(operation, at), at)
     return operation
@@ -66,7 +67,7 @@ class Made:
         self.key = Ed25519PrivateKey.generate()
         for epoch in range(1, manifests + 1):
             publish(operation.zone, self.key, now, epoch=epoch)
-        covers = operation.events.last().pk
+        covers = operation.events.latest("pk").pk
         self.bytes, self.counts = evidence.build(operation, self.key, covers=covers, now=now)
 
     @property

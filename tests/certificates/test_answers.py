@@ -4,11 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from certificates.actions import forecasts
+from certificates.actions import forecasts, operations
 from certificates.answers import answers
+from certificates.attention import NeedsAttention
 from certificates.buttons import why_busy
 from certificates.devices_at_risk import at_risk
-from certificates.models import Operation
+from certificates.models import CertificateAuthority, Operation
 from certificates.operation_message import message
 from certificates.server_rows import server_rows
 from certificates.standing import Standing
@@ -24,7 +25,8 @@ def see(zone, now):
 
     def look(later=timedelta()):
         standing = Standing(zone, now=now + later)
-        return answers(standing, server_rows(standing), at_risk(standing)), standing
+        needs = NeedsAttention(standing)
+        return answers(standing, server_rows(standing), at_risk(standing), needs), standing
 
     return look
 
@@ -119,10 +121,25 @@ def test_failed_and_silent_devices_are_named(make_operation, see, zone, now):
 
     found = at_risk(standing)
     assert said.next.say == "Look at 2 devices at risk."
+    assert said.next.more == "The update failed, or not seen for too long."
     assert [(risk.device.name, risk.reason) for risk in found.first] == [
         ("ws-2", "Update Failed: disk full"),
-        ("ws-1", "not seen for 12 days"),
+        ("ws-1", "Not seen for 12 days."),
     ]
+
+
+def test_silent_device_at_risk_is_said_to_be_silent_and_nothing_else(
+    make_operation, see, zone, now
+):
+    building.make_device(zone, "ws-1", now, kind="workstation")
+    make_operation("assigned")
+    Device.objects.filter(name="ws-1").update(last_contact_at=now - timedelta(days=12))
+    forecasts.make(zone, now=now)
+
+    said, _ = see()
+
+    assert said.next.say == "Look at 1 device at risk."
+    assert said.next.more == "Not seen for too long."
 
 
 def test_six_devices_at_risk_are_shown_and_all_are_counted(make_operation, see, zone, now):
@@ -168,7 +185,8 @@ def test_cancel_says_of_each_server_how_far_it_is(make_operation, see, servers, 
 
     assert said.happening.say == "Remint CA is being canceled."
     assert message(standing).detail == (
-        "ps1 removed what it left. ps2 is removing it. auth1 does at the next refresh. "
+        "ps1 removed what it left. ps2 is removing what the operation left. "
+        "auth1 does at the next refresh. "
         "The zone goes on with the CA it has."
     )
 
@@ -187,3 +205,40 @@ def test_disabled_buttons_say_why(make_operation, state, words):
     operation.refresh_from_db()
 
     assert why_busy(operation).startswith(words)
+
+
+def test_cancel_inside_an_overlap_is_said_to_have_gone_well(make_operation, see, alice, now):
+    make_operation("overlap")
+    assert "canceled" not in see()[0].happening.more
+
+    active = CertificateAuthority.objects.get(state="active")
+    second = building.prepare(building.make_operation(active, by=alice, now=now), now)
+    second.start_cancel(by=alice, at=now)
+    operations.finish_cancel(second, now=now)
+
+    more = see()[0].happening.more
+    assert more.startswith("The Remint CA begun after it is canceled: what it left is removed.")
+
+
+@pytest.mark.parametrize("state", ["armed", "activating"])
+def test_timeline_keeps_every_step_once_it_is_armed(make_operation, see, state):
+    make_operation(state)
+
+    steps = Timeline(see()[1]).steps()
+
+    titles = ["Initiated", "Replicated", "Assigned", "Devices apply the update", "Armed", "Activat"]
+    assert len(steps) == len(titles)
+    assert all(step.title.startswith(title) for step, title in zip(steps, titles, strict=True))
+    assert [step.look for step in steps].count("now") == 1
+
+
+def test_planned_retirement_has_a_time_of_day(make_operation, see, alice, now):
+    operation = make_operation("overlap")
+    building.note_backup(operation.new_ca, by=alice, at=now)
+    operation.set_retirement(after=30, by=None, at=now, note="Retirement: by itself.")
+
+    said, standing = see()
+
+    at = standing.operation.retires_at
+    assert f", {at:%H:%M} UTC" in said.next.more
+    assert f", {at:%H:%M}" in Timeline(standing).steps()[-1].lines[0].text

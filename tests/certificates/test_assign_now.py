@@ -74,3 +74,57 @@ def test_dialog_of_an_assigned_update_offers_nothing(client, alice, make_operati
 
     assert "The update is assigned already" in page.text
     assert "btn-primary" not in page.text
+
+
+def test_system_updates_offers_it_to_who_may_and_is_returned_to(client, alice, bob, make_operation):
+    update = make_operation("replicating").update
+    url = reverse("certificates:assign_update_now", args=[update.pk])
+    pages = {}
+    for person in (bob, alice):
+        client.force_login(person)
+        pages[person] = client.get(reverse("systemupdates:index")).text
+
+    assert [url in pages[bob], url in pages[alice]] == [False, True]
+    assert_is_closed(client.post(url), to=reverse("systemupdates:index"))
+    assert update.device_updates.count() == 3
+
+
+@pytest.mark.parametrize(
+    ("state", "minutes", "sentence"),
+    [
+        ("waiting", 1, "sat9 fetches it at its next refresh"),
+        ("replicating", 1, "sat9 fetches it now"),
+        ("waiting", 60 * 48, "sat9 is silent: it fetches it when it is back"),
+        ("replicating", 60 * 48, "sat9 is silent: it fetches it when it is back"),
+        ("failed", 60 * 48, "sat9 could not fetch it"),
+    ],
+)
+def test_server_that_is_behind_is_not_said_to_fetch_while_it_does_not(
+    client, bob, make_operation, zone, now, state, minutes, sentence
+):
+    operation = make_operation("assigned")
+    heard = now - timedelta(minutes=minutes)
+    sat9 = building.make_device(
+        zone, "sat9", now, kind="server", is_content_satellite=True, last_contact_at=heard
+    )
+    operation.update.replications.update(state="available")
+    operation.update.replications.create(server=sat9, state=state, due_at=now, changed_at=now)
+    client.force_login(bob)
+
+    text = client.get("/certificates/").text
+
+    assert sentence in text
+
+
+def test_satellite_that_cannot_serve_is_said_to_hold_the_update_up(
+    client, bob, make_operation, zone, now
+):
+    operation = make_operation("replicating")
+    operation.update.replications.update(state="available")
+    sat9 = building.make_device(
+        zone, "sat9", now, kind="server", is_content_satellite=True, reported_roles=[]
+    )
+    operation.update.replications.create(server=sat9, due_at=now, changed_at=now)
+    client.force_login(bob)
+
+    assert "sat9 has not taken up its role Content Satellite" in client.get("/certificates/").text

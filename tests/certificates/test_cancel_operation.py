@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 
+from certificates.actions import operations
 from certificates.models import Operation
 from tests.certificates.dialogs import assert_is_closed, assert_is_refused
 
@@ -23,6 +24,20 @@ def test_cancel_takes_the_operation_back(client, alice, make_operation, state):
     last = operation.events.last()
     assert Operation.objects.get().state == "cancelling"
     assert (last.state, last.by) == ("cancelling", alice)
+
+
+def test_cancel_is_credited_to_who_pressed_it_in_the_deployment_history(
+    client, alice, make_operation, now
+):
+    operation = make_operation("assigned")
+    client.force_login(alice)
+    client.post(address(operation))
+    operation.refresh_from_db()
+    operations.finish_cancel(operation, now=now)
+
+    (row,) = client.get("/system-updates/history/").context["rows"]
+
+    assert (row.last.state, row.last.by) == ("withdrawn", alice)
 
 
 @pytest.mark.parametrize("state", ["armed", "overlap"])

@@ -1,5 +1,6 @@
 """The button `Change CA`: what each step refuses, and what `Finish` begins."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -100,6 +101,9 @@ def test_bad_root_gets_a_sentence_and_the_name_of_what_is_missing(dialog, to_ext
     ]:
         response = dialog(to_external, root=upload(data))
         assert_is_refused(response, sentence.replace('"', "&quot;"))
+
+
+def test_external_ca_needs_a_file(dialog, to_external):
     assert_is_refused(dialog(to_external, root=""), "Choose the file with the trusted root")
     assert not ChangeCADraft.objects.exists()
 
@@ -242,3 +246,12 @@ def test_csr_step_shows_its_fields(dialog, to_external):
         "Include any additional DNS names for each server",
     ):
         assert label in text
+
+
+def test_date_that_cannot_be_is_said_on_top_and_at_its_field_only(dialog, internal, last):
+    dialog(internal)
+
+    page = dialog(last, activation_date="2020-01-01").text
+
+    sentence = re.search(r">Date: ([^<]+)</a>", page)[1]
+    assert page.count(sentence) == 2

@@ -10,6 +10,7 @@ from certificates.actions import change_ca
 from certificates.models import CertificateAuthority, ChangeCADraft, Operation
 from devices.models import Device
 from pki import describe
+from tests.certificates import building
 from tests.certificates.building import PASSWORD, make_person
 from tests.certificates.changing_ca import URL, current_step, upload
 from tests.certificates.dialogs import assert_is_closed, assert_is_refused
@@ -49,6 +50,35 @@ def test_file_that_was_just_chosen_is_shown(dialog, to_external, acme):
     assert_is_refused(dialog(to_external, go="read", root=upload(b"x")), "holds no certificate")
 
 
+@pytest.mark.parametrize("go", ["read", "next"])
+def test_refusal_stays_until_another_file_is_chosen(dialog, to_external, acme, go):
+    known = to_external | {"root": ""}
+    assert current_step(dialog(to_external, go="read")) == "authority"
+
+    refused = dialog(to_external, go=go, root=upload(b"hello", "wrong.pem"))
+
+    for response in (refused, dialog(known), dialog(known)):
+        assert_is_refused(response, "wrong.pem: The file holds no certificate")
+        assert "Read from" not in response.text  # the file before it does not count any more
+    assert current_step(dialog(to_external, root=upload(acme.chain))) == "csr"
+    assert current_step(dialog(known)) == "csr"
+
+
+def test_it_is_an_older_ca_that_vouches_while_the_active_one_is_external(
+    dialog, to_external, csr, ca, now
+):
+    CertificateAuthority.objects.update(state="superseded")
+    newer = building.make_authority(ca.zone, ca.server, now, generation=2)
+    CertificateAuthority.objects.filter(pk=newer.pk).update(kind="external")
+    dialog(to_external)
+
+    text = dialog(csr).text
+
+    assert f"{ca.named}, will vouch for the new one." in text
+    assert "Servers send this link until you retire that CA" in text
+    assert "The active CA will vouch" not in text
+
+
 def test_what_will_be_trusted_and_vouched_for_is_shown(dialog, to_external, csr, acme):
     dialog(to_external)
 
@@ -64,6 +94,27 @@ def test_what_will_be_trusted_and_vouched_for_is_shown(dialog, to_external, csr,
         "Finish",
     ):
         assert said in text
+
+
+def test_last_step_says_what_was_chosen(dialog, internal, to_external, csr):
+    def chosen(response):
+        return dict(response.context["summary"])
+
+    assert chosen(dialog(internal)) == {
+        "Certificate server": "ps2",
+        "Subject": "DEMO-ZONE",
+        "Key Length": "EC P-384",
+        "Valid for": "5 years",
+        "Additional DNS names": "Included",
+    }
+    dialog(to_external)
+    assert chosen(dialog(csr, include_additional_dns_names="")) == {
+        "CSRs": "Made by 3 servers",
+        "Subject of each": "CN=its DNS name, O=Acme AS, OU=PKI, L=Oslo, ST=Oslo, C=NO",
+        "Key Length": "RSA 2048",
+        "Additional DNS names": "Not included",
+    }
+    assert "into remint-repo" in chosen(dialog(csr, csr_mode="manual"))["CSRs"]
 
 
 def test_where_no_link_is_possible_the_rescue_port_is_named(dialog, ca, internal, now):
@@ -87,8 +138,29 @@ def test_ca_that_has_expired_vouches_for_nobody(dialog, to_external, csr, now):
     assert "will vouch for" not in text
 
 
-def test_backup_comes_first(client, dialog):
-    assert "Back up first." in client.get(URL).text
+def test_backup_comes_first_from_the_first_step_to_the_last(client, dialog, to_external, csr):
+    fresh = client.get(URL).text
+    read = dialog(to_external, go="read").text
+    dialog(to_external, root="")
+    last = dialog(csr)
+    assert current_step(last) == "activation"
+
+    for page in (fresh, read, last.text):
+        assert "Back up first." in page
+
+
+def test_backup_opens_beside_a_draft_and_is_not_asked_for_twice(client, ca, internal, now):
+    carol = make_person("carol", "manage_certificates", "back_up_ca")
+    client.force_login(carol)
+    first = client.get(URL).text
+    finish = client.post(URL, internal).text
+    building.note_backup(ca, by=carol, at=now)
+    after = client.post(URL, internal).text
+
+    assert 'hx-get="/certificates/backup-ca/"' in first
+    assert 'href="/certificates/backup-ca/" target="_blank"' in finish
+    assert ChangeCADraft.objects.exists()
+    assert "Back up first." not in after
 
 
 def test_same_root_is_said(dialog, ca, to_external, csr):

@@ -47,3 +47,36 @@ def test_number_of_queries_does_not_depend_on_how_many(
 
     with django_assert_max_num_queries(5):
         assert cut_off(zone).number == 6
+
+
+def summary_of(client, user, name):
+    device = Device.objects.get(name=name)
+    Device.objects.filter(pk=device.pk).update(
+        last_contact_at=device.enrolled_at.replace(year=2020)
+    )
+    client.force_login(user)
+    return client.get(f"/devices/{device.pk}/").text
+
+
+def test_its_own_page_does_not_say_to_wait(client, alice, fleet):
+    page = summary_of(client, alice, "lost")
+
+    assert "lost cannot come back by itself." in page
+    assert "It trusts none of the zone&#x27;s CAs" in page
+    assert "do nothing" not in page
+
+
+@pytest.mark.parametrize("name", ["well", "new"])
+def test_page_of_a_silent_device_that_can_come_back_says_to_wait(client, alice, fleet, name):
+    page = summary_of(client, alice, name)
+
+    assert "do nothing: it goes on by itself when it is back" in page
+    assert "cannot come back" not in page
+
+
+def test_page_of_a_mobile_without_an_identity_asks_for_a_link(client, alice, zone, fleet, now):
+    building.make_device(zone, "phone", now, kind="mobile")
+
+    page = summary_of(client, alice, "phone")
+
+    assert "It has no identity. Make a Re-enrolment link." in page

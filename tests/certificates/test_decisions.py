@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from certificates.models import Operation, SignOff
+from certificates.models import CertificateAuthority, Operation, SignOff
 from certificates.standing import Standing
 from devices.models import Device
 from tests.certificates import building
@@ -168,3 +168,37 @@ def test_policy_must_be_one_of_the_two(client, alice, ca, now, policy):
 
     assert response.status_code == 422
     assert not Operation.objects.exists()
+
+
+def another(first, alice, now):
+    """A second operation that begins while the first one is in Overlap."""
+    active = CertificateAuthority.objects.get(state="active")
+    return building.prepare(building.make_operation(active, by=alice, now=now), now)
+
+
+def test_button_says_why_it_cannot_be_pressed_while_another_operation_is_open(
+    client, alice, make_operation, now
+):
+    first = make_operation("overlap")
+    client.force_login(alice)
+    page_of_first = reverse("certificates:operation", args=[first.pk])
+    assert f'href="{address("roll_back", first)}"' in client.get(page_of_first).text
+
+    another(first, alice, now)
+
+    page = client.get(page_of_first).text
+    assert 'id="why-roll-back">Another operation is in progress. Cancel it first.</span>' in page
+    assert f'href="{address("roll_back", first)}"' not in page
+
+
+def test_facts_name_each_ca_while_another_operation_is_open(client, alice, make_operation, now):
+    first = make_operation("overlap")
+    another(first, alice, now)
+    client.force_login(alice)
+
+    page = client.get("/certificates/").text
+
+    old = first.old_ca.named
+    assert "<dt>Future CA</dt>" in page and "<dt>Old CA</dt>" in page
+    assert f">{old}</a>" in page and f">Active CA signed by {old}</a>" in page
+    assert "<dt>Old CA expires</dt>" in page

@@ -4,6 +4,7 @@ import base64
 import random
 import shutil
 import subprocess
+from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -58,6 +59,19 @@ def test_zipapp_alone_checks_a_pack_and_says_what_is_in_it(python, made, file, t
         "it fits together",
     ):
         assert said in checked.stdout
+
+
+def test_pack_says_the_state_that_was_written_last(ca, alice, now, tmp_path):
+    """A click took the time, the tick was faster, and then the click was carried out."""
+    operation, file = evidence.tell(ca, alice, now), tmp_path / "pack.evidence.zip"
+    earlier = operation.events.latest("pk").at - timedelta(seconds=1)
+    operation.events.create(state="rolling_back", by=alice, at=earlier)
+
+    made = evidence.Made(operation, now)
+
+    file.write_bytes(made.bytes)
+    found = check(open_pack(file, made.public), made.public)
+    assert found.operation["state"] == "rolling_back"
 
 
 def test_openssl_alone_verifies_the_signature(made, file, tmp_path):

@@ -1,12 +1,13 @@
 """What the page says while certificates of an external CA are to come, and who needs a refresh."""
 
+import re
 from datetime import timedelta
 
 import pytest
 from cryptography import x509
 from django.urls import reverse
 
-from certificates.models import Operation, ServerCertificate
+from certificates.models import CertificateAuthority, Operation, ServerCertificate
 from certificates.models.certificate import Certificate
 from certificates.refresh_needed import refresh_needed
 from devices.models import Device
@@ -33,7 +34,7 @@ def test_page_says_what_to_do_by_when(client, external, zone):
 
     assert "Change CA waits for 3 certificates." in page
     assert "Import 3 certificates by" in page
-    assert "too little time before" in page
+    assert "If they come later, " in page and "too little time before" in page
     assert "What you must do next" in page
     assert "3 of 3, made by the servers themselves." in page
     assert "Import the signed certificates: 0 of 3 imported" in page
@@ -41,10 +42,36 @@ def test_page_says_what_to_do_by_when(client, external, zone):
     assert page.count("Download CSR of ") == 3
 
 
+def test_renewal_under_the_same_root_is_not_said_to_need_time_on_devices(client, external):
+    old = CertificateAuthority.objects.filter(pk=external.ca.pk)
+    old.update(sha256=external.root.sha256)
+
+    page = client.get(INDEX).text
+
+    assert "Import 3 certificates by" in page
+    assert "Every device trusts this CA already. Activation" in page
+    assert "Only the servers&#x27; certificates change" in page
+    assert "too little time" not in page
+    assert "carries the new CA" not in page
+
+
 def test_page_says_so_when_it_is_too_late_for_everyone(client, external, now):
     Operation.objects.update(activate_at=now + timedelta(hours=1))
 
     assert "Import 3 certificates now." in client.get(INDEX).text
+
+
+def test_request_waits_for_you_until_the_operation_is_canceled(client, external, alice, now):
+    def rows():
+        return client.get(INDEX).context["rows"]
+
+    assert [(row.needs_you, len(row.future_options)) for row in rows()] == [(True, 2)] * 3
+    external.operation.start_cancel(by=alice, at=now)
+
+    assert [(row.needs_you, row.future_options) for row in rows()] == [(False, [])] * 3
+    assert {row.future_line for row in rows()} == {"is removed with the operation"}
+    page = client.get(INDEX).text
+    assert "ps1 and ps2 are removing what the operation left. auth1 does at the next" in page
 
 
 def test_imported_certificate_is_called_so(client, external, servers):
@@ -67,6 +94,20 @@ def test_page_says_what_was_decided_for_servers_without_one(client, make_externa
     assert words in client.get(INDEX).text
 
 
+def test_held_operation_says_that_the_switch_follows_the_import(client, external, servers, now):
+    take(external, servers[0])
+    external.operation.hold("auth1 and ps2 have no future certificate. Import them.", at=now)
+
+    page = client.get(INDEX).text
+
+    follows = "the activation follows, 10 min later."
+    assert f"Import them. As soon as that is mended, {follows}" in page
+    assert "Import 2 certificates now." in page
+    assert f"Once they are here, {follows}" in page
+    assert f"Once nothing holds the operation, {follows}" in page
+    assert "The activation, " not in page
+
+
 def test_by_hand_each_row_says_what_to_put_where_and_what_is_wrong(client, make_external):
     external = make_external(csr_mode="manual")
     problem = "server.pem in remint-repo is a symbolic link. Put the file itself there."
@@ -78,6 +119,19 @@ def test_by_hand_each_row_says_what_to_put_where_and_what_is_wrong(client, make_
     assert page.count(">Certificate missing<") == 3
     assert page.count("put server.pem, with its chain, and key.der into its remint-repo") == 2
     assert page.count(problem) == 1
+
+
+def test_by_hand_the_folder_is_named_where_it_is_known(client, make_external, settings, tmp_path):
+    settings.ZCC_HOME = tmp_path
+    home = tmp_path / "servers" / "ps1"
+    home.mkdir(parents=True)
+    (home / "server.json").write_text("{}")
+    make_external(csr_mode="manual")
+
+    page = client.get(INDEX).text
+
+    assert f"ps1 ({home}/remint-repo)" in page
+    assert "ps2 (in its home)" in page
 
 
 def test_all_columns_show_what_is_missing_too(client, make_external):
@@ -120,6 +174,36 @@ def test_devices_that_have_not_refreshed_since_are_counted_and_listed(client, re
 
     assert "ws-old" in page
     assert "ws-new" not in page
+
+
+def test_pane_refreshes_all_in_one_click(client, renamed):
+    client.force_login(building.make_person("carol", "manage_devices"))
+    page = client.get(INDEX).text
+    url = re.search(r'<form method="post" action="(/certificates/[^"]+)">', page)[1]
+    assert "Refresh all</button>" in page
+
+    answer = client.post(url, follow=True)
+
+    assert "1 device asked to refresh." in answer.text
+    assert Device.objects.get(name="ws-old").refresh_asked_at is not None
+
+
+def test_who_may_not_manage_devices_is_shown_who_needs_one(client, renamed):
+    page = client.get(INDEX).text
+
+    assert "Show them" in page
+    assert "Refresh all" not in page
+
+
+def test_subject_is_spoken_of_by_the_state_of_the_operation(client, renamed, now):
+    before = client.get(INDEX).text
+    Operation.objects.update(state="overlap", activated_at=now)
+    ServerCertificate.objects.filter(state="current").move(to="previous")
+    ServerCertificate.objects.filter(state="future").move(to="current")
+    after = client.get(INDEX).text
+
+    assert "certificate will have another subject." in before.replace("&#x27;", "'")
+    assert "certificate has another subject." in after
 
 
 def test_nobody_needs_one_while_a_primary_servers_certificate_is_to_come(renamed):

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from certificates import activation, forecast_view
-from certificates.actions import forecasts
+from certificates.actions import forecasts, operations
 from certificates.forecast_chart import Chart, height, percent
 from certificates.models import Forecast
 from devices.models import Device
@@ -51,7 +51,7 @@ def test_remint_ca_names_six_and_links_to_all(client, alice, foreseen):
     page = client.get("/certificates/remint-ca/").text
 
     assert "8 devices will probably miss this date" in page
-    assert page.count("not seen for 30 days") == 6
+    assert page.count("Not seen for 30 days. There is too little history to say when it is") == 6
     assert f"/certificates/stragglers/{foreseen.pk}/?at=" in page
     assert "View all 8" in page
 
@@ -189,3 +189,16 @@ def test_chart_of_a_long_operation_has_dates_and_few_points(make_operation, zone
     assert len(outlook.chart.real.split()) <= 200
     assert 70 < outlook.chart.activation < 100
     assert all(0 <= tick.x <= 100 for tick in outlook.chart.ticks)
+
+
+def test_cancelled_operation_foresees_nothing(client, bob, fleet, make_operation, zone, now, alice):
+    operation = make_operation("replicating")
+    forecasts.make(zone, now=now)
+    client.force_login(bob)
+    paths = ["/certificates/", f"/certificates/operations/{operation.pk}/"]
+    before = [client.get(path).text for path in paths]
+
+    operations.cancel(operation, by=alice, now=now)
+
+    assert all('id="forecast"' in text for text in before)
+    assert not any('id="forecast"' in client.get(path).text for path in paths)

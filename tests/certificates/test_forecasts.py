@@ -69,7 +69,7 @@ def test_silent_devices_are_kept_by_name_and_retired_ones_left_out(zone, worksta
 
 
 def test_device_is_expected_by_the_schedule_of_its_folder(zone, workstations, ca, now):
-    folders.ensure(zone, "/Workstations")
+    folders.ensure(zone, "/Workstations", by=None, now=now)
     Device.objects.filter(pk__gt=workstations[0].pk).delete()
     forecasts.make(zone, now=now)
     before = expected_within(DAYS, now)
@@ -96,7 +96,7 @@ def test_misses_of_a_date_are_counted_named_and_mobiles_apart(zone, workstations
     assert (misses.number, misses.mobiles) == (2, 1)
     assert [name.straggler.device.name for name in misses.names] == ["ws-8", "ws-9"]
     assert [name.icon for name in misses.names] == ["phone", "laptop"]
-    assert misses.names[0].reason == "not seen for 30 days"
+    assert misses.names[0].reason.startswith("Not seen for 30 days. There is too little history")
     assert "no week of check-in history" in misses.basis
 
 
@@ -125,6 +125,8 @@ def test_operation_has_its_own_and_ready_is_who_holds_a_proof_that_stands(
     rows.move(to="pending", by=None, at=now)
     leaf = ServerCertificate.objects.filter(operation=operation).first().sha256
     rows.filter(device__name="ws-0").update(proof_leaf=leaf)
+    trusted = [operation.old_ca.sha256, operation.new_ca.sha256]
+    Device.objects.filter(zone=zone).update(trusted_fingerprints=trusted)
     rows.filter(device__name="ws-1").update(proof_leaf="ab" * 32)  # of a certificate replaced since
 
     forecasts.make(zone, now=now)
@@ -183,3 +185,24 @@ def test_while_an_operation_is_prepared_or_cancelled_none_is_made(zone, make_ope
     operation.start_cancel(by=None, at=now)
 
     assert rung(zone, now) == []
+
+
+def test_what_was_expected_at_planning_stays_when_devices_come_and_go(
+    zone, workstations, make_operation, now
+):
+    operation = make_operation("assigned")
+    forecasts.make(zone, now=now)
+
+    def planned():
+        outlook = forecast_view.Outlook(forecast_view.of_operation(operation), operation, now=now)
+        return [row.expected for row in outlook.rows], outlook.chart.expected
+
+    before = planned()
+    assert before[0][0] is not None
+
+    left = DeviceUpdate.objects.filter(device__in=workstations[:6])
+    left.move(to="ignored", by=None, at=now)
+    forecasts.make(zone, now=now + 2 * HOUR)
+
+    assert forecast_view.of_operation(operation).total == 7
+    assert planned() == before

@@ -7,6 +7,7 @@ import pytest
 from cryptography import x509
 from django.urls import reverse
 
+from certificates.forms import ChangeCSRForm, GenerateCSRForm
 from certificates.models import ServerCertificate, ServerProgress
 from devices.models import Device
 from tests.certificates import building
@@ -60,7 +61,7 @@ def test_it_is_the_same_when_requests_were_to_be_made_by_hand(
         ("O", "x" * 65, "Organization has 65 characters; at most 64 fit."),
         ("ST", "a\u202eb", "State/Province contains a character that cannot be seen."),
         ("key_type", "rsa-512", "Select a valid choice."),
-        ("server", [], "No server is selected."),
+        ("server", [], "No server is selected. Tick those you mean."),
     ],
 )
 def test_what_does_not_fit_is_refused(client, alice, external, servers, field, value, sentence):
@@ -164,3 +165,9 @@ def test_there_is_nothing_to_download_of_an_internal_ca(client, alice, make_oper
         reverse("certificates:download_csrs", args=[operation.pk]),
     ):
         assert client.get(url).status_code == 404
+
+
+def test_example_of_a_country_is_the_one_of_the_dialog_change_ca():
+    assert (
+        GenerateCSRForm.base_fields["C"].help_text == ChangeCSRForm.base_fields["country"].help_text
+    )

@@ -57,7 +57,7 @@ def test_nothing_good_is_a_refusal_that_keeps_the_reasons(client, alice, externa
         client, ("x.pem", external.root.x509().public_bytes(Encoding.PEM)), ("y.pem", b"-----BEGIN")
     )
 
-    assert_is_refused(answer, "No certificate could be imported.")
+    assert_is_refused(answer, "Each file has its reason below.")
     assert "y.pem" in answer.text
     assert imported() == []
 
@@ -79,7 +79,9 @@ def test_it_is_impossible_without_an_external_ca(client, alice, make_operation):
     make_operation("replicating")
     client.force_login(alice)
 
-    assert "Only while the zone changes to an external CA." in client.get(URL).text
+    page = client.get(URL).text
+    assert "Only while the zone changes to an external CA." in page
+    assert 'id="begin-change" href="/certificates/change-ca/"' in page
     assert_is_refused(send(client, ("a.pem", b"x")), "Only while the zone changes")
 
 

@@ -34,7 +34,16 @@ def test_zone_at_rest_says_that_all_is_right(client, ca, alice, now):
     assert "All right. All certificates are in force." in page.text
     assert "Nothing is in progress." in page.text
     assert "Nothing today." in page.text
-    assert address(page, "ca-pane")[1] == 10
+    assert address(page, "ca-pane")[1] == 5
+
+
+@pytest.mark.parametrize("columns", ["", "?columns=all"])
+def test_who_issued_it_is_told_by_its_generation(client, make_operation, columns):
+    make_operation("overlap")
+
+    page = client.get(INDEX + columns).text
+
+    assert ">generation 1<" in page or ">generation 2<" in page
 
 
 def test_page_before_there_is_a_zone_says_what_to_do(client, db):
@@ -49,7 +58,7 @@ def test_every_state_of_an_operation_can_be_shown(client, make_operation, state)
 
     assert page.status_code == 200
     assert reverse("certificates:operation", args=[operation.pk]) in page.text
-    assert address(page, "servers-pane")[1] == (10 if state == "overlap" else 2)
+    assert address(page, "servers-pane")[1] == (5 if state == "overlap" else 2)
 
 
 def test_what_has_not_changed_is_not_sent_again(client, make_operation):
@@ -105,6 +114,17 @@ def test_problem_of_a_server_is_shown_in_words(client, make_operation):
     assert "The disk is full." in client.get(reverse("certificates:servers_pane")).text
 
 
+def test_updater_tool_is_in_the_row_of_its_server(client, make_operation, now):
+    operation = make_operation("assigned")
+    operation.servers.filter(device__name="ps1").update(updater_ran_at=now)
+    operation.servers.filter(device__name="ps2").update(updater_problem="It was killed.")
+
+    page = client.get(reverse("certificates:servers_pane")).text
+
+    assert page.count("Updater Tool ran ") == 1
+    assert page.count("Updater Tool: It was killed.") == 1
+
+
 def test_all_columns_show_every_fingerprint_in_full(client, ca, servers):
     page = client.get(f"{INDEX}?columns=all")
 
@@ -133,3 +153,42 @@ def test_nobody_sees_it_without_signing_in(client, ca):
     client.logout()
 
     assert client.get(INDEX).status_code == 302
+
+
+def test_rare_buttons_are_in_a_menu_with_their_reasons(client, make_operation, ca):
+    at_rest = client.get(INDEX).text
+    make_operation("replicating")
+
+    busy = client.get(INDEX).text
+
+    menu = re.search(r"More.*?</details>", at_rest, re.DOTALL)[0]
+    assert "Rehearse" in menu
+    assert "Verify backup" in menu
+    assert "Rehearse" not in at_rest.replace(menu, "")
+    assert "Remint CA" not in menu
+    disabled = re.search(r"More.*?</details>", busy, re.DOTALL)[0]
+    assert 'aria-disabled="true"' in disabled
+
+
+def test_missing_backup_says_why_it_cannot_be_made_now(client, make_operation):
+    make_operation("replicating")
+
+    page = client.get(INDEX).text
+
+    assert "There is no verified backup" in page
+    assert "It cannot be made now: Remint CA is in progress. Cancel it, or wait until" in page
+
+
+def test_first_certificate_of_a_satellite_replaces_none(client, ca, zone, now):
+    satellite = building.make_device(
+        zone, "auth9", now, kind="server", is_authentication_satellite=True
+    )
+    building.make_certificate(satellite, ca, now, state="future")
+    first = client.get(reverse("certificates:servers_pane")).text
+
+    building.make_certificate(satellite, ca, now)
+    renewal = client.get(reverse("certificates:servers_pane")).text
+
+    assert "is put to use" in first
+    assert "replaces that of auth9" not in first
+    assert "replaces that of auth9" in renewal

@@ -18,14 +18,14 @@ def phone(zone, servers, now):
 
 
 @pytest.fixture
-def secret(phone, settings, tmp_path, monkeypatch):
+def secret(phone, settings, tmp_path, monkeypatch, now):
     """The secret of its page, on a server that knows where it is."""
     settings.ZCC_HOME = tmp_path
     monkeypatch.setenv(here.VARIABLE, "ps1")
     here.home().make()
     identity = here.Identity(name="ps1", guid="1", dns_name="ps1.test.zone", address="127.0.0.1")
     here.write_identity(identity)
-    return mobiles.make_page(phone)
+    return mobiles.make_page(phone, by=None, now=now)
 
 
 def address(secret, stem="me"):
@@ -71,6 +71,8 @@ def test_enrol_again_makes_a_link_for_this_mobile(client, phone, secret, now):
 
     link = EnrolmentLink.objects.get()
     assert (link.device, link.created_by) == (phone, None)
+    assert "Enter these in the EST client of this mobile." in text
+    assert "the app" not in text and "python -m agent" not in text
     shown = text.partition("/.well-known/est#")[2].partition("<")[0].split(".")[0]
     assert mobiles.use_link(shown, KEY, now=now).device == phone
 

@@ -3,6 +3,8 @@
 import pytest
 from django.urls import reverse
 
+from certificates.actions import operations
+from certificates.models import Operation
 from devices.models import Device
 from systemupdates.models import DeviceUpdate
 from tests.certificates import building
@@ -41,6 +43,59 @@ def test_history_tells_what_the_devices_did(client, make_operation, now):
     assert "the device<" in page
 
 
+def test_history_tells_where_the_updater_tool_ran_and_what_it_did(client, make_operation, now):
+    operation = make_operation("assigned")
+    ps2 = operation.servers.get(device__name="ps2")
+    operation.servers.filter(pk=ps2.pk).update(updater_ran_at=now)
+    for said in ("It has no certificate yet.", "Added the new CA.\nIt is <in> place."):
+        ps2.updater_runs.create(at=now, last_at=now, said=said)
+    failed = {"at": now, "last_at": now, "problem": "It was killed.", "times": 3}
+    ps2.updater_runs.create(**failed)
+
+    page = client.get(page_of(operation)).text
+
+    assert page.count("<h3>The Certificate Updater Tool ran on ps2</h3>") == 2
+    assert "<h3>The Certificate Updater Tool failed on ps2</h3>" in page
+    assert "It was killed. Tried 3 times, the first at " in page
+    assert "The Certificate Updater Tool ran on ps1" not in page
+    assert "<summary>What it did</summary>" in page
+    assert "Added the new CA.<br>It is &lt;in&gt; place." in page
+    assert "Updater Tool ran on 1 of 2" in page
+
+
+def test_failed_updater_tool_is_said_with_what_to_do(client, make_operation):
+    operation = make_operation("assigned")
+    ps2 = operation.servers.filter(device__name="ps2")
+    ps2.update(updater_problem="It was killed. Look whether ps2 ran out of memory.")
+
+    page = client.get(page_of(operation)).text
+
+    assert "Updater Tool failed on ps2" in page
+    assert (
+        "The Certificate Updater Tool could not do its part. It was killed. Look whether ps2 ran "
+        "out of memory. It is tried again by itself; the activation does not wait for it." in page
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "names"),
+    [
+        ("assigned", {"postpone", "cancel_operation"}),
+        ("overlap", {"roll_back", "retire_old_ca", "retire_by_itself"}),
+        ("replicating", {"postpone", "cancel_operation"}),
+    ],
+)
+def test_what_can_be_done_now_is_offered_here_too(client, alice, make_operation, state, names):
+    operation = make_operation(state)
+    client.force_login(alice)
+
+    page = client.get(page_of(operation)).text
+
+    every = {"postpone", "cancel_operation", "roll_back", "retire_old_ca", "retire_by_itself"}
+    urls = {name: reverse(f"certificates:{name}", args=[operation.pk]) for name in every}
+    assert {name for name, url in urls.items() if f'href="{url}"' in page} == names
+
+
 def test_history_keeps_itself_current(client, make_operation, now):
     operation = make_operation("replicating")
     htmx = {"HX-Request": "true"}
@@ -69,16 +124,20 @@ def test_queries_do_not_grow_with_devices(
     client, make_operation, zone, now, django_assert_max_num_queries
 ):
     operation = make_operation("assigned")
+
+    def assign_to_more(numbers):
+        for number in numbers:
+            building.make_device(zone, f"ws-{number}", now, kind="workstation")
+        operation.update.device_updates.all().delete()
+        DeviceUpdate.objects.bulk_create(
+            DeviceUpdate(update=operation.update, device=device, changed_at=now)
+            for device in Device.objects.all()
+        )
+
+    assign_to_more(range(2))
     with django_assert_max_num_queries(60) as few:
         client.get(page_of(operation))
-    for number in range(20):
-        building.make_device(zone, f"ws-{number}", now, kind="workstation")
-    operation.update.device_updates.all().delete()
-    DeviceUpdate.objects.bulk_create(
-        DeviceUpdate(update=operation.update, device=device, changed_at=now)
-        for device in Device.objects.all()
-    )
-
+    assign_to_more(range(2, 20))
     with django_assert_max_num_queries(len(few)):
         client.get(page_of(operation))
 
@@ -114,3 +173,25 @@ def test_device_tab_of_a_workstation_says_that_it_has_no_certificate(client, ca,
 
     assert "This device has no certificate of its own" in page
     assert "This device has not reported what it trusts" in page
+
+
+@pytest.mark.parametrize(("years", "text"), [(0, "TEST-ZONE"), (1, "TEST-ZONE, 1 year")])
+def test_list_says_how_long_a_ca_of_ours_is_valid(client, make_operation, years, text):
+    operation = make_operation("assigned")
+    Operation.objects.filter(pk=operation.pk).update(years=years, common_name="TEST-ZONE")
+
+    assert f">{text}</span>" in client.get(reverse("certificates:operations")).text
+
+
+def test_canceled_operation_shows_what_was_so_at_the_cancel(client, make_operation, alice, now):
+    operation = make_operation("assigned")
+    DeviceUpdate.objects.filter(device__name="ps1").move(to="pending", by=None, at=now)
+    operation.servers.update(cleaned_at=now)
+    operation.start_cancel(by=alice, at=now)
+    operations.finish_cancel(operation, now=now)
+
+    page = client.get(page_of(operation)).text
+
+    assert "Devices when it was taken back" in page
+    assert "1 of 3</b> trusted the new CA" in page
+    assert '<td data-label="Armed"><span class="z-3">No</span>' in page and "Not yet" not in page

@@ -1,5 +1,6 @@
 """`Rehearse`: the dialog, the page of a rehearsal with its report, and its `Cancel`."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -192,6 +193,15 @@ def test_report_says_who_passed_who_did_not_and_that_nothing_was_touched(
     assert "1 device." in page
 
 
+def test_devices_of_the_report_lead_to_their_pages(client, bob, rehearsal):
+    client.force_login(bob)
+
+    page = client.get(page_of(rehearsal)).text
+
+    for row in rehearsal.devices.select_related("device"):
+        assert f'<a class="z-name" href="/devices/{row.device_id}/">{row.device.name}</a>' in page
+
+
 def test_report_names_what_changed_meanwhile(client, bob, rehearsal, ca, servers, now):
     report(rehearsal, "ws1", now, "trusted")
     report(rehearsal, "ws1", now, "trusted", trust="cd" * 32)
@@ -302,3 +312,52 @@ def test_past_rehearsals_are_listed_with_the_operations(client, bob, rehearsal, 
     client.force_login(bob)
 
     assert page_of(rehearsal) in client.get("/certificates/operations/").text
+
+
+def test_devices_of_a_rehearsal_are_shown_a_page_at_a_time(client, bob, zone, ca, alice, now):
+    for number in range(60):
+        building.make_device(zone, f"lab-{number:02}", now, kind="workstation", is_test=True)
+    chosen = list(Device.objects.filter(is_test=True))
+    row = rehearsals.start(zone, chosen, patience=timedelta(minutes=15), by=alice, now=now)
+    client.force_login(bob)
+
+    first = client.get(page_of(row)).text
+    following = re.search(rf'href="{page_of(row)}(\?after=[^"#]+)#rehearsed"', first)[1]
+    second = client.get(page_of(row) + following).text
+
+    assert "Shown: lab-00 to lab-49" in first
+    assert ">lab-50<" not in first
+    assert "Shown: lab-50 to lab-59" in second
+    assert "after=" in re.search(r'id="rehearsal" data-live hx-get="([^"]+)"', second)[1]
+    assert '<span class="z-count">60</span>' in first
+
+
+def test_every_rehearsal_stays_within_reach(client, bob, rehearsal, now):
+    finish(rehearsal, now)
+    copies = [
+        Rehearsal(
+            **{
+                field.attname: getattr(rehearsal, field.attname)
+                for field in Rehearsal._meta.concrete_fields
+                if field.name not in ("id", "guid", "created_at")
+            },
+            created_at=rehearsal.created_at - timedelta(days=age),
+        )
+        for age in range(1, 61)
+    ]
+    Rehearsal.objects.bulk_create(copies)
+    client.force_login(bob)
+    url = reverse("certificates:past_rehearsals")
+
+    newest = client.get(url)
+    older = client.get(url, {"after": newest.context["page"].next})
+
+    assert url in client.get(reverse("certificates:operations")).text
+    assert len(newest.context["page"].rows) == 50
+    assert len(older.context["page"].rows) == 11
+
+
+def test_list_before_the_first_rehearsal_says_how_to_begin(client, bob, zone):
+    client.force_login(bob)
+
+    assert "Nothing has been rehearsed yet" in client.get("/certificates/rehearsals/").text

@@ -51,6 +51,23 @@ def test_it_is_made_anew_and_staged_anew(client, alice, ps2):
     assert (event.by, event.note) == (alice, "The future certificate of ps2 is made anew")
 
 
+def test_histories_do_not_call_it_assigned(client, alice, ps2):
+    client.force_login(alice)
+    client.post(address(ps2))
+    coming = ServerCertificate.objects.coming().filter(device=ps2)
+    operation = coming.get().operation
+    coming.update(csr=None)  # Home reads it, and it is none
+
+    home = client.get("/").text
+    history = client.get(reverse("certificates:operation", args=[operation.pk])).text
+
+    assert "</b>: Future certificate made anew, by Alice Berg" in home
+    assert (
+        "<h3>Future certificate made anew</h3><p>By Alice Berg. The future certificate of"
+        in history
+    )
+
+
 def test_it_is_impossible_once_more_at_once(client, alice, ps2):
     client.force_login(alice)
     client.post(address(ps2))

@@ -7,12 +7,14 @@ import pytest
 from django.utils import timezone
 
 from agent.manifest import MAX_ANCHORS
+from certificates import activation
 from certificates.models import Operation
 from devices.models import Device
 from tests.certificates import building
 from tests.certificates.building import PASSWORD
 from tests.certificates.dialogs import assert_is_closed, assert_is_refused
 from zcc.ground.time_zones import COOKIE
+from zcc.templatetags.times import planned_text
 
 URL = "/certificates/remint-ca/"
 
@@ -181,6 +183,18 @@ def test_dialog_shows_its_fields(client, alice, ca):
     assert "waive_silent" not in page.text
 
 
+def test_time_before_the_recommended_one_draws_a_warning(client, alice, ca, now):
+    client.force_login(alice)
+    since = timezone.localtime(activation.recommendation(ca.zone, now=timezone.now()).since)
+
+    def said(at):
+        asked = {"activation_date": f"{at:%Y-%m-%d}", "activation_time": f"{at:%H:%M}"}
+        return client.get(f"{URL}time/", asked).text
+
+    assert "earlier than recommended" in said(since - timedelta(minutes=20))
+    assert "earlier than recommended" not in said(since + timedelta(hours=1))
+
+
 def test_chosen_time_is_spelled_out(client, alice, ca):
     client.force_login(alice)
     twice = {"activation_date": "2030-10-27", "activation_time": "02:30"}
@@ -199,7 +213,7 @@ def test_button_says_why_it_is_disabled(client, alice, make_operation):
     operation = make_operation("replicating")
     client.force_login(alice)
 
-    on = f"{operation.activate_at.day} {operation.activate_at:%b %Y}"
+    on = planned_text(operation.activate_at)
     sentence = f"Remint CA is in progress. Cancel it, or wait until it is activated on {on}."
     assert sentence in client.get("/certificates/").text
 

@@ -97,7 +97,12 @@ def test_dialog_shows_its_fields_and_what_they_mean(client, alice, make_operatio
 
     page = client.get(address(operation)).text
 
-    for text in ("Retire the old CA by itself", 'value="30"', "Your password", "Silent devices"):
+    for text in (
+        "Retire the old CA by itself",
+        'value="30"',
+        "Your password",
+        "Devices that are away",
+    ):
         assert text in page
 
 

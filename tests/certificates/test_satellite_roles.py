@@ -51,6 +51,26 @@ def test_roles_are_given_and_taken_back(client, carol, ws):
     assert Device.objects.asked_to_refresh().get() == ws
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ({}, BOTH, "ws1 has the roles Authentication and Content from its next refresh on."),
+        (BOTH, {"content": "on"}, "ws1 has the role Content from its next refresh on."),
+        (BOTH, {}, "ws1 gives up the roles Authentication and Content at its next refresh."),
+        ({"content": "on"}, {}, "ws1 gives up the role Content at its next refresh."),
+        ({}, {}, "ws1 has no Satellite role, as before."),
+    ],
+)
+def test_what_comes_of_it_is_said(client, carol, ws, before, after, told):
+    client.force_login(carol)
+    client.post(address(ws), before)
+    client.get(page(ws))
+
+    client.post(address(ws), after)
+
+    assert told.replace("ws1", ws.name) in client.get(page(ws)).text
+
+
 def test_content_satellite_gets_what_is_offered_and_is_waited_for(
     client, carol, ws, make_operation
 ):
@@ -76,6 +96,18 @@ def test_authentication_satellite_takes_part_in_an_operation_from_then_on(
     client.post(address(ws), {"authentication": "on"})
 
     assert operation.servers.filter(device=ws).exists()
+
+
+def test_satellite_that_is_one_only_in_overlap_has_no_old_certificate(
+    client, carol, ws, make_operation
+):
+    operation = make_operation("overlap")
+    client.force_login(carol)
+
+    client.post(address(ws), {"authentication": "on"})
+
+    assert not operation.servers.filter(device=ws).exists()
+    assert f"{ws.name} still shows" not in client.get("/certificates/").text
 
 
 def test_role_is_not_taken_back_during_an_operation(client, carol, servers, make_operation):
@@ -108,6 +140,7 @@ def test_name_of_another_server_is_refused(client, carol, ws):
     response = client.post(address(ws), BOTH)
 
     assert_is_refused(response, "ps2.demo.zone belongs to ps2.")
+    assert f"enrol {ws.name} again on another host, or with --address and --dns." in response.text
     assert roles_of(ws) == []
 
 
@@ -164,10 +197,30 @@ def test_device_page_says_what_the_agent_has_not_taken_up(client, bob, ws):
     rows.update(role_problem="No cryptography.")
     cannot = client.get(url).text
     rows.update(role_problem="", reported_roles=["content"])
+    taken = client.get(url).text
+    rows.update(is_content_satellite=False)
 
-    assert "not taken up yet: at its next refresh" in waits
-    assert "Not taken up: No cryptography." in cannot
-    assert "taken up" not in client.get(url).text
+    assert "Content not taken up yet: at its next refresh" in waits
+    assert "Content is not taken up" in cannot
+    assert "No cryptography." in cannot
+    assert "taken up" not in taken
+    assert "what was taken back is given up at its next refresh" in client.get(url).text
+
+
+def test_role_that_was_taken_up_is_not_said_to_be_missing(client, bob, ws):
+    client.force_login(bob)
+    Device.objects.filter(pk=ws.pk).update(
+        is_content_satellite=True,
+        is_authentication_satellite=True,
+        reported_roles=["content"],
+        role_problem="No cryptography.",
+    )
+
+    text = client.get(page(ws)).text
+
+    assert "Authentication Satellite, not taken up" in text
+    assert "Content Satellite, not taken up" not in text
+    assert "Authentication is not taken up" in text
 
 
 def test_role_is_kept_when_nothing_changes(ws, carol, now):

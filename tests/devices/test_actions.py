@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from devices import actions
+from devices import actions, contacts
 from devices.models import Heartbeat, Zone
-from zcc.ground import clock
+from zcc.ground import clock, here
 
 
 def test_names_are_normalised_and_each_kept_once(make_device, alice, now):
@@ -73,11 +73,23 @@ def test_contact_with_nothing_new_writes_nothing_for_thirty_seconds(
     device = make_device("ws1", last_contact_at=now, last_full_refresh_at=now)
 
     with django_assert_num_queries(0):
-        actions.record_contact(device, {"version": "1.0.0"}, now=now + timedelta(seconds=29))
-    actions.record_contact(device, {"version": "1.0.0"}, now=now + timedelta(seconds=31))
+        contacts.record_contact(device, {"version": "1.0.0"}, now=now + timedelta(seconds=29))
+    contacts.record_contact(device, {"version": "1.0.0"}, now=now + timedelta(seconds=31))
 
     device.refresh_from_db()
     assert device.last_contact_at == now + timedelta(seconds=31)
+
+
+def test_refresh_that_was_asked_for_is_a_contact_at_once(make_device, now):
+    device = make_device("ws1", last_contact_at=now, last_full_refresh_at=now)
+    device.refresh_asked_at = now
+    device.save()
+
+    contacts.record_contact(device, {"version": "1.0.0"}, now=now + timedelta(seconds=3))
+
+    device.refresh_from_db()
+    assert device.last_contact_at == now + timedelta(seconds=3)
+    assert device.refresh_asked_at is None
 
 
 def test_one_tick_a_second_is_won(zone):
@@ -92,8 +104,8 @@ def test_what_a_device_refused_is_kept_until_it_refuses_again(make_device, now):
     device = make_device("ws1")
     told = {"server": "https://10.0.0.9:7444", "reason": "Not signed.", "at": now.isoformat()}
 
-    actions.record_contact(device, {"refusal": told}, now=now)
-    actions.record_contact(device, {"refusal": None}, now=now + timedelta(minutes=5))
+    contacts.record_contact(device, {"refusal": told}, now=now)
+    contacts.record_contact(device, {"refusal": None}, now=now + timedelta(minutes=5))
 
     device.refresh_from_db()
     assert (device.refused, device.refused_at) == ("Not signed.", now)
@@ -105,7 +117,7 @@ def test_what_a_device_refused_is_kept_until_it_refuses_again(make_device, now):
 def test_refusal_without_a_reason_is_none(make_device, now, told):
     device = make_device("ws1")
 
-    actions.record_contact(device, {"refusal": told}, now=now)
+    contacts.record_contact(device, {"refusal": told}, now=now)
 
     device.refresh_from_db()
     assert device.refused_at is None
@@ -115,7 +127,19 @@ def test_refusal_of_the_future_is_one_of_now(make_device, now):
     device = make_device("ws1")
     told = {"reason": "x" * 1000, "at": "9999-01-01T00:00:00Z"}
 
-    actions.record_contact(device, {"refusal": told}, now=now)
+    contacts.record_contact(device, {"refusal": told}, now=now)
 
     device.refresh_from_db()
     assert (len(device.refused), device.refused_at) == (400, now)
+
+
+def test_page_says_which_server_answered_the_last_refresh(
+    client, bob, make_device, now, monkeypatch
+):
+    monkeypatch.setenv(here.VARIABLE, "ps2")
+    device = make_device("ws1")
+    client.force_login(bob)
+
+    contacts.record_contact(device, {}, now=now)
+
+    assert "answered by ps2" in client.get(f"/devices/{device.pk}/").text

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from devices import actions, check_ins
+from devices import actions, check_ins, contacts
 from devices.models import Device
 
 MONDAY = datetime(2026, 11, 23, tzinfo=UTC)
@@ -62,7 +62,7 @@ def test_refresh_writes_the_hour_with_the_contact(make_device, now, django_asser
     device = make_device("ws-1", last_contact_at=None)
 
     with django_assert_num_queries(1):
-        actions.record_contact(device, {}, now=now)
+        contacts.record_contact(device, {}, now=now)
 
     stored = check_ins.read(Device.objects.get(name="ws-1").check_ins)
     assert (stored.last, stored.bits) == (check_ins.hour_of(now), 1)

@@ -11,8 +11,8 @@ STEMS = ["create_folder", "rename_folder", "delete_folder"]
 
 
 @pytest.fixture
-def oslo(zone):
-    folders.ensure(zone, f"{OSLO}/Lab")
+def oslo(zone, now):
+    folders.ensure(zone, f"{OSLO}/Lab", by=None, now=now)
     return Folder.objects.get(path=OSLO)
 
 
@@ -83,9 +83,9 @@ def test_name_that_does_not_fit_is_said(client, alice, oslo, stem, name, sentenc
     assert paths() == before
 
 
-def test_path_cannot_grow_beyond_its_column(client, alice, oslo):
+def test_path_cannot_grow_beyond_its_column(client, alice, oslo, now):
     for _ in range(2):
-        oslo = folders.create(oslo, "x" * 45)
+        oslo = folders.create(oslo, "x" * 45, by=alice, now=now)
     client.force_login(alice)
 
     deeper = client.post(address(oslo, "create_folder"), {"name": "y" * 20})
@@ -149,6 +149,15 @@ def test_folder_that_is_not_empty_stays(client, alice, zone, oslo, make_device, 
     assert OSLO in paths()
 
 
+def test_folder_that_holds_several_says_how_many(client, alice, oslo, make_device):
+    Folder.objects.get(path=f"{OSLO}/Lab").delete()
+    for name in ("a", "b", "c"):
+        make_device(name, folder=OSLO)
+    client.force_login(alice)
+
+    assert "a and 2 others are in it." in client.post(address(oslo, "delete_folder")).text
+
+
 @pytest.mark.parametrize("stem", ["rename_folder", "delete_folder"])
 def test_the_three_folders_of_a_zone_stay(client, alice, oslo, stem):
     root = Folder.objects.get(path="/Workstations")
@@ -197,7 +206,7 @@ def test_devices_are_moved_and_back(client, alice, oslo, make_device):
     assert [folder_of(one), folder_of(two)] == ["/Workstations", "/Workstations"]
 
 
-def test_folder_for_another_kind_is_refused(client, alice, oslo, make_device):
+def test_folder_for_another_kind_is_refused(client, alice, oslo, make_device, now):
     server = make_device("s", kind=Kind.SERVER)
     client.force_login(alice)
 
@@ -207,7 +216,7 @@ def test_folder_for_another_kind_is_refused(client, alice, oslo, make_device):
     assert "Choose another one." in response.text
     assert folder_of(server) == "/Servers"
     with pytest.raises(folders.NotPossible, match="its folders are /Servers"):
-        folders.move([server], oslo)
+        folders.move([server], oslo, by=alice, now=now)
 
 
 def test_devices_of_different_kinds_are_moved_each_on_their_own(client, alice, oslo, make_device):
@@ -218,12 +227,12 @@ def test_devices_of_different_kinds_are_moved_each_on_their_own(client, alice, o
     assert [folder_of(device) for device in devices] == ["/Servers", "/Workstations"]
 
 
-def test_folder_that_was_renamed_meanwhile_takes_nobody(oslo, make_device):
+def test_folder_that_was_renamed_meanwhile_takes_nobody(oslo, make_device, now):
     stale = Folder.objects.get(pk=oslo.pk)
-    folders.rename(oslo, "Bergen")
+    folders.rename(oslo, "Bergen", by=None, now=now)
 
     with pytest.raises(folders.NotPossible, match="renamed or deleted"):
-        folders.move([make_device("a")], stale)
+        folders.move([make_device("a")], stale, by=None, now=now)
 
 
 @pytest.mark.parametrize("devices", [[], ["x"], ["9" * 30], ["77"]])
@@ -243,8 +252,8 @@ def test_moving_is_not_for_who_may_only_look(client, bob, oslo, make_device):
     assert folder_of(device) == "/Workstations"
 
 
-def test_move_dialog_offers_the_folders_of_the_kind(client, alice, zone, oslo, make_device):
-    folders.ensure(zone, "/Servers/Core")
+def test_move_dialog_offers_the_folders_of_the_kind(client, alice, zone, oslo, make_device, now):
+    folders.ensure(zone, "/Servers/Core", by=None, now=now)
     device = make_device("a")
     client.force_login(alice)
 
@@ -260,3 +269,16 @@ def test_device_joins_the_folder_of_its_key_unless_that_is_for_another_kind(make
 
     assert folders.place_for(device, OSLO) == OSLO
     assert folders.place_for(server, OSLO) == "/"
+
+
+def test_number_of_a_folder_is_that_of_the_devices_its_link_shows(client, bob, oslo, make_device):
+    make_device("a", folder=OSLO)
+    make_device("b", folder=f"{OSLO}/Lab")
+    client.force_login(bob)
+
+    response = client.get(reverse("devices:folders"))
+
+    row = next(row for row in response.context["rows"] if row.folder == oslo)
+    shown = client.get(f"/devices/?{row.query}").context["listing"].page.rows
+    assert (row.total, row.number, len(shown)) == (2, 1, 2)
+    assert "1 directly in it" in response.text

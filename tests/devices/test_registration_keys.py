@@ -76,11 +76,25 @@ def test_what_does_not_fit_is_said_and_no_key_is_made(client, alice, field, valu
 def test_revoked_key_is_gone(client, alice, zone, now):
     create_registration_key(zone, name="Oslo", now=now)
     client.force_login(alice)
+    revoke = f"{LIST}{RegistrationKey.objects.get().pk}/revoke/"
 
-    response = client.post(f"{LIST}{RegistrationKey.objects.get().pk}/revoke/", follow=True)
+    assert "Revoke the key Oslo?" in client.get(revoke).text
+    assert RegistrationKey.objects.exists()
+    response = client.post(revoke, follow=True)
 
     assert "The registration key Oslo is revoked." in response.text
     assert not RegistrationKey.objects.exists()
+
+
+def test_key_that_has_ended_is_removed_without_a_question(client, alice, zone, now):
+    create_registration_key(zone, name="Old", now=now, lifetime=timedelta(days=-1))
+    client.force_login(alice)
+    pk = RegistrationKey.objects.get().pk
+    assert f'<form method="post" action="{LIST}{pk}/revoke/">' in client.get(LIST).text
+
+    response = client.post(f"{LIST}{pk}/revoke/", follow=True)
+
+    assert "The registration key Old is removed." in response.text
 
 
 def test_ended_keys_are_said_to_be(client, bob, zone, now):

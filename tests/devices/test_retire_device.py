@@ -1,9 +1,11 @@
 """The buttons `Retire` and `Bring back` of a device."""
 
+from datetime import timedelta
+
 import pytest
 from django.urls import reverse
 
-from devices.models import Device, Kind
+from devices.models import Device, Heartbeat, Kind
 
 
 def address(device, stem="retire_device"):
@@ -79,3 +81,34 @@ def test_dialog_says_what_happens(client, alice, make_device):
     text = client.get(address(make_device("ws1"))).text
 
     assert "It leaves every count and every operation" in text
+
+
+def test_page_of_a_retired_device_says_what_that_means(client, bob, make_device, now):
+    device = make_device("ws1", retired_at=now, last_contact_at=now)
+    client.force_login(bob)
+
+    for tab in ("summary", "settings", "certificates", "history"):
+        page = client.get(reverse(f"devices:{tab}", args=[device.pk])).text
+        assert "ws1 is retired since" in page
+        assert "Its agent goes on asking until you stop it" in page
+
+
+@pytest.mark.parametrize(
+    ("silent", "sentence"),
+    [
+        (timedelta(seconds=5), "ps3 is retired, but it still runs."),
+        (timedelta(minutes=5), "ps3 is retired and runs no more."),
+    ],
+)
+def test_page_of_a_retired_primary_server_says_what_remains(
+    client, bob, make_device, now, silent, sentence
+):
+    server = make_device("ps3", kind=Kind.PRIMARY_SERVER, retired_at=now)
+    Heartbeat.objects.create(server=server, at=now - silent)
+    client.force_login(bob)
+
+    page = client.get(reverse("devices:summary", args=[server.pk])).text
+
+    assert sentence in page
+    assert "its home from the host: it holds the key" in page
+    assert ("Stop its processes" in page) == (silent < timedelta(minutes=1))

@@ -15,8 +15,8 @@ VALID = {"override": "on", "number": "2", "unit": "hours"}
 
 
 @pytest.fixture
-def oslo(zone):
-    folders.ensure(zone, f"{OSLO}/Lab")
+def oslo(zone, now):
+    folders.ensure(zone, f"{OSLO}/Lab", by=None, now=now)
     return Folder.objects.get(path=OSLO)
 
 

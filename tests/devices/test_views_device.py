@@ -48,6 +48,16 @@ def test_unknown_device_is_not_found(client, bob):
     assert client.get("/devices/77/").status_code == 404
 
 
+def test_settings_say_when_a_name_takes_effect(client, alice, make_device):
+    device = make_device("osl")
+    client.force_login(alice)
+
+    text = client.get(f"/devices/{device.pk}/settings/").text
+
+    assert "future certificate Outdated, and Certificates offers to mend that" in text
+    assert "takes effect with the next one" not in text
+
+
 def test_settings_saves_the_names_normalised_and_says_so(client, alice, make_device):
     device = make_device("osl")
     client.force_login(alice)

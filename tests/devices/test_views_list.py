@@ -48,6 +48,15 @@ def test_search_finds_name_dns_name_address_and_guid(client, make_device, text):
     assert names(client.get(INDEX, {"q": text})) == ["osl"]
 
 
+@pytest.mark.parametrize("text", ["50%", "a_b", '"osl"', "OR", "osl*", "q\0q", "{}"])
+def test_search_takes_every_character_as_itself(client, make_device, text):
+    make_device("first")
+    make_device("x " + text.replace("\0", ""))
+    make_device("50 axb osl {")
+
+    assert names(client.get(INDEX, {"q": text})) == ["x " + text.replace("\0", "")]
+
+
 @pytest.mark.parametrize(
     ("query", "found"),
     [
@@ -70,9 +79,9 @@ def test_filters(client, make_device, now, query, found):
     assert names(client.get(INDEX, query)) == found
 
 
-def test_sub_folder_is_a_filter_with_all_below_it(client, zone, make_device):
+def test_sub_folder_is_a_filter_with_all_below_it(client, zone, make_device, now):
     for path in ("/Workstations/Oslo", "/Workstations/Oslo/Lab", "/Servers/Oslo"):
-        folders.ensure(zone, path)
+        folders.ensure(zone, path, by=None, now=now)
     make_device("a", folder="/Workstations/Oslo")
     make_device("b", folder="/Workstations/Oslo/Lab")
     make_device("c", folder="/Servers/Oslo", kind=Kind.SERVER)
@@ -190,3 +199,11 @@ def test_address_of_a_page_keeps_the_filters(client, make_device):
 
     assert "?q=d0&amp;role=&amp;after=d049" in response.text
     assert reverse("devices:index") == INDEX
+
+
+def test_tabs_give_no_numbers_of_devices_that_the_search_leaves_out(client, make_device):
+    make_device("a")
+    make_device("b")
+
+    assert 'All <span class="z-count">2</span>' in client.get(INDEX).text
+    assert "z-count" not in client.get(INDEX, {"q": "a"}).text.split("z-tabs")[1].split("</ul>")[0]

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import uuid
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import django
@@ -28,21 +28,26 @@ from certificates.actions import (  # noqa: E402
     operations,
 )
 from certificates.actions.authorities import RemintWishes  # noqa: E402
+from certificates.management.commands import setup_demo  # noqa: E402
 from certificates.models import CertificateAuthority, KeyRequest, Operation  # noqa: E402
+from devices import actions as devices  # noqa: E402
+from devices import mobiles  # noqa: E402
 from devices.models import Device, Zone  # noqa: E402
 from pki import trusted_root  # noqa: E402
 from systemupdates import actions as updates  # noqa: E402
+from systemupdates import chosen  # noqa: E402
 from zcc.ground import clock, here  # noqa: E402
+from zcc.ground.ports import device_url  # noqa: E402
 
 
-def remint(common_name, activate_at, policy):
+def remint(common_name, seconds, policy):
     ca = CertificateAuthority.objects.get(state="active")
     wishes = RemintWishes(
         common_name=common_name,
         key_type="ec-p256",  # the journeys make many handshakes on few cores
         years=3,
         include_additional_dns_names=True,
-        activate_at=datetime.fromisoformat(activate_at),
+        activate_at=_in(seconds),
         policy=policy,
         idempotency_key=uuid.uuid4(),
         waive_silent=True,
@@ -50,35 +55,40 @@ def remint(common_name, activate_at, policy):
     return authorities.remint(ca, wishes, by=admin(), now=clock.now()).pk
 
 
-def change_to_internal(server, activate_at):
+def change_to_internal(server, seconds):
     wishes = change_ca.InternalWishes(
         common_name="DEMO-ZONE",
         years=3,
         server=Device.objects.get(name=server),
-        **_wished(activate_at),
+        **_wished(seconds),
     )
     return change_ca.change_to_internal(_active(), wishes, by=admin(), now=clock.now()).pk
 
 
-def change_to_external(chain, console, activate_at):
+def change_to_external(chain, console, seconds):
     wishes = change_ca.ExternalWishes(
         trusted=trusted_root.read(Path(chain).read_bytes(), now=clock.now()),
         csr_mode="automatic",
         csr_subject={"O": "Nordhavn", "C": "DK"},
         console=Device.objects.get(name=console),
-        **_wished(activate_at),
+        **_wished(seconds),
     )
     return change_ca.change_to_external(_active(), wishes, by=admin(), now=clock.now()).pk
 
 
-def _wished(activate_at):
+def _wished(seconds):
     return {
         "key_type": "ec-p256",
         "include_additional_dns_names": True,
-        "activate_at": datetime.fromisoformat(activate_at),
+        "activate_at": _in(seconds),
         "idempotency_key": uuid.uuid4(),
         "waive_silent": True,
     }
+
+
+def _in(seconds):
+    """So many seconds after the order is there: how long it takes to start is no matter."""
+    return clock.now().replace(microsecond=0) + timedelta(seconds=float(seconds))
 
 
 def _active():
@@ -125,7 +135,7 @@ def roll_back(operation):
 def redeploy(operation, device):
     update = Operation.objects.get(pk=operation).update
     found = Device.objects.filter(name=device)
-    return updates.redeploy(update, found, by=admin(), now=clock.now())
+    return chosen.redeploy(update, found, by=admin(), now=clock.now())
 
 
 def back_up(on, passphrase):
@@ -164,6 +174,35 @@ def asker(on):
     return key_requests.Asker(by=admin(), server=server, home=here.home(on))
 
 
+def prepare_more(network):
+    """Add to a demo zone that is not started yet: a second Content Satellite and two mobiles."""
+    zone, now = Zone.objects.get(), clock.now()
+    authority = setup_demo.zone_ca(zone)
+    first = device_url(f"{network}.{setup_demo.SERVERS['ps1']}")
+    key = devices.create_registration_key(zone, name="more", now=now)
+    facts = {"servers": [first], "key": key, "fingerprint": authority.sha256}
+    place = {"address": f"{network}.13", "roles": ["content"], "kind": "server"}
+    setup_demo._write_enrolment("cache2", {**facts, **place})
+    for name in ("phone4", "tablet2"):
+        secret = mobiles.make_link(
+            zone, name, folder=mobiles.FOLDER, lifetime=setup_demo.LINK_LIFETIME, by=None, now=now
+        )
+        link = mobiles.address(first, secret, [authority.sha256])
+        setup_demo._write(name, "mobile.json", {"link": link})
+
+
+def enrol_again(network, name):
+    """Leave in the empty home of a Satellite what it takes its old place with."""
+    device, authority = Device.objects.get(name=name), _active()
+    key = devices.create_registration_key(
+        device.zone, name="again", replaces=device, uses=1, now=clock.now()
+    )
+    first = device_url(f"{network}.{setup_demo.SERVERS['ps1']}")
+    facts = {"servers": [first], "key": key, "fingerprint": authority.sha256}
+    place = {"address": device.address, "roles": device.given_roles, "kind": "server"}
+    setup_demo._write_enrolment(name, {**facts, **place})
+
+
 def schedule(replication, refresh):
     """Set the two intervals of the zone, in seconds."""
     Zone.objects.update(
@@ -194,6 +233,8 @@ ORDERS = {
         fetch,
         restore,
         move_role,
+        prepare_more,
+        enrol_again,
         schedule,
     )
 }

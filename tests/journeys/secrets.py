@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from types import SimpleNamespace
 from uuid import UUID
 
@@ -10,20 +11,26 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from agent.home import Home
 from certificates import keys
 from pki import keys as pki_keys
+from tests.journeys import answers
 from tests.journeys.zone import PASSWORD, SATELLITES, SERVERS
 
+# What a home keeps with the private key: of a server, and of a mobile.
 PEM_FILES = ("security/server.pem", "previous/rescue.pem", "remint-repo/canary.pem")
+IDENTITY = "identity/identity.pem"
+
+LINE_END = re.compile(rb"\r|\n|\\r|\\n")  # also as JSON writes them
+BASE64 = re.compile(rb"[A-Za-z0-9+/]{40,}")
 
 
-def private_keys(zone, ca_server="ps1"):
+def private_keys(zone):
     """Return the private numbers of every key in every home, as bytes, by where they are."""
     found = {}
     for name in (*SERVERS, *zone.devices):
         folder = zone.server_home(name) if name in SERVERS else zone.device_home(name)
-        for file in PEM_FILES:
+        for file in (*PEM_FILES, IDENTITY):
             if (folder / file).exists():
                 found[f"{name}/{file}"] = numbers(pki_keys.load((folder / file).read_bytes()))
-    return found | _of_the_servers(zone) | _of_the_ca(zone, ca_server)
+    return found | _of_the_servers(zone) | _of_the_cas(zone)
 
 
 def _of_the_servers(zone):
@@ -32,13 +39,17 @@ def _of_the_servers(zone):
     return {f"{path.parts[-3]}/secrets/{path.name}": [path.read_bytes()] for path in paths}
 
 
-def _of_the_ca(zone, server):
-    """The CA keys and the update key, opened with the key-encryption key of their server."""
-    home = Home(zone.server_home(server))
+def _of_the_cas(zone):
+    """CA keys, identity CA keys and the update key, opened by the server in whose home each is."""
     row = SimpleNamespace(guid=UUID(str(zone.one("SELECT guid FROM devices_zone"))))
-    found = {"update key": numbers(keys.load_update_key(home, row))}
-    for path in (home.path / "ca").glob("????????-*.key"):
-        found[path.name] = numbers(keys.load_ca_key(home, row, UUID(path.stem)))
+    found = {}
+    for home in (Home(zone.server_home(name)) for name in SERVERS):
+        if keys.has_update_key(home, row):
+            found["update key"] = numbers(keys.load_update_key(home, row))
+        for path in (home.path / "ca").glob("????????-????-*.key"):  # a CA's has only its id
+            found[path.name] = numbers(keys.load_ca_key(home, row, UUID(path.stem)))
+        for guid in keys.identity_keys(home):
+            found[f"identity CA {guid}"] = numbers(keys.load_identity_key(home, row, guid))
     return found
 
 
@@ -75,10 +86,11 @@ def places(zone):
     """
     Yield every place outside the servers' homes that was written, by name.
 
-    Database, the broker's files, logs, and the homes of devices that have no key: what they were
-    answered is there.
+    Database, the broker's files, logs, every answer of a server to a device, and the homes of
+    devices, without what is their own secret.
     """
     yield from _of_devices(zone)
+    yield from ((answer.asked, answer.data) for answer in answers.heard(zone))
     for path in [*zone.home.glob("*"), *zone.home.glob("logs/*"), *zone.home.rglob("valkey/**/*")]:
         if path.is_file() and path.name != "welcome.json":  # that is for the one who set it up
             yield str(path.relative_to(zone.home)), path.read_bytes()
@@ -92,7 +104,8 @@ def _of_devices(zone):
     for name in sorted(set(zone.devices) - set(SATELLITES)):
         files = [path for path in zone.device_home(name).rglob("*") if path.is_file()]
         for path in files:
-            yield f"{name}/{path.name}", path.read_bytes()
+            if path.parent.name != "identity":
+                yield f"{name}/{path.name}", path.read_bytes()
 
 
 def _flat(value):
@@ -104,8 +117,26 @@ def _flat(value):
 def seen(zone, secrets, **heard):
     """Return where a secret was found outside the homes, or in what was heard, by its name."""
     needles = [(name, form) for name, found in secrets.items() for s in found for form in forms(s)]
-    needles.append(("password", PASSWORD.encode()))
-    looked_at = [*places(zone), *heard.items()]
+    needles += [("password", PASSWORD.encode()), ("a key in PEM", b"PRIVATE KEY-----M")]
+    looked_at = {(place, text) for place, data in _all(zone, heard) for text in readings(data)}
     return sorted(
-        {(name, place) for place, data in looked_at for name, form in needles if form in data}
+        {(name, place) for place, text in looked_at for name, form in needles if form in text}
     )
+
+
+def _all(zone, heard):
+    yield from places(zone)
+    yield from heard.items()
+
+
+def readings(data, depth=2):
+    """
+    Return the data, the same without line ends, and what is in it as Base64.
+
+    A PEM has line ends within its Base64, and a manifest has its PEMs in one that is Base64.
+    """
+    joined = LINE_END.sub(b"", data)
+    found = {data, joined}
+    for run in BASE64.findall(joined) if depth else ():
+        found |= readings(base64.b64decode(run[: len(run) // 4 * 4]), depth - 1)
+    return found

@@ -71,12 +71,11 @@ def test_nothing_is_left_of_a_cancelled_operation(zone, moment):
     zone.wait(lambda: devices_at(zone, epoch(zone)), 20, "every device to refresh")
     zone.wait(lambda: zone.steps(operation, "cleaned_at") == TLS_SERVERS, 15, "all to be clean")
     zone.wait(
-        lambda: snapshot(zone).keys() == before.keys(),
+        lambda: snapshot(zone) == before,
         10,
-        "the files to be gone",
-        lambda: snapshot(zone).keys() ^ before.keys(),
+        "every file to be as before",
+        lambda: {name for name, _ in snapshot(zone).items() ^ before.items()},
     )
-    assert {name for name, data in snapshot(zone).items() if before[name] != data} == set()
 
 
 def test_key_is_destroyed_and_links_are_revoked(zone):

@@ -5,15 +5,14 @@ On PostgreSQL only: with SQLite there is one host, and so one clock.
 """
 
 import os
-import shutil
 import ssl
-import subprocess
 import urllib.request
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.journeys import clocks
 from tests.journeys.database import instant
 from tests.journeys.zone import SERVERS, RunningZone
 
@@ -25,19 +24,8 @@ pytestmark = [
         not os.environ.get("DATABASE_URL", "").startswith("postgres"),
         reason="SQLite means one host, and one clock",
     ),
-    pytest.mark.skipif(shutil.which("faketime") is None, reason="faketime is not installed"),
+    clocks.needs_faketime,
 ]
-
-
-def ten_seconds_fast():
-    """Return the environment in which a process and all its children are 10 s ahead."""
-    words = ["faketime", "-f", "+10s", "env"]
-    lines = subprocess.run(words, text=True, capture_output=True, check=True).stdout.splitlines()
-    wanted = dict(
-        line.split("=", 1) for line in lines if line.startswith(("LD_PRELOAD", "FAKETIME"))
-    )
-    wanted.pop("FAKETIME_SHARED", None)  # ends with that process
-    return {**wanted, "FAKETIME": "+10s"}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +34,7 @@ def zone():
     try:
         running.set_up()
         for name in SERVERS:
-            environment = ten_seconds_fast() if name == FAST else {}
+            environment = clocks.shifted("+10s") if name == FAST else {}
             running.start_server(name, **environment)
         running.wait(running.is_up, 60, "the Primary Servers to answer")
         running.start_agents()

@@ -22,7 +22,7 @@ CUT_OFF_FROM, CUT_OFF_UNTIL = -3, 6  # seconds around the activation time
 
 @pytest.fixture(scope="module")
 def settings_of_zone():
-    return {"cutoff": 12, "own_broker": True}
+    return {"cutoff": 20, "own_broker": True}
 
 
 def ports(zone):
@@ -39,7 +39,7 @@ def operation(zone, tmp_path_factory):
     prober.trusting("old", old)
     prober.start()
     try:
-        number = zone.remint(48)
+        number = zone.remint(56)
         _kill_until_assigned(zone, number)
         _kill_until_armed(zone, number)
         _cut_off_at_activation(zone, number)
@@ -74,7 +74,7 @@ def _kill_until_armed(zone, number):
     zone.kill9("worker", "ps1")
     zone.wait(
         lambda: zone.steps(number, "armed_at") == EVERYONE,
-        11,
+        19,
         "all to be armed",
         lambda: zone.situation(number),
     )

@@ -10,8 +10,8 @@ import os
 import signal
 import socket
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 
+from tests.journeys import answers
 from tests.journeys.database import Postgres, instant
 from zcc.drill.zone import PASSWORD, SATELLITES, SERVERS, ThrowAwayZone
 
@@ -20,6 +20,7 @@ __all__ = ["PASSWORD", "SATELLITES", "SERVERS"]
 # Short, so that a journey is. Each has a test for its shipped value elsewhere.
 REPLICATION, REFRESH = 4, 3
 CUTOFF = 15
+PATIENCE = 3  # a machine may be as many times slower than that on which the waits were written
 DEVICES = (*SATELLITES, "osl-ws-01", "osl-ws-02", "osl-ws-03")
 
 
@@ -39,7 +40,7 @@ class RunningZone(ThrowAwayZone):
             self.database = Postgres(server_url)
         self.apart = apart
         self.own_broker = own_broker or not os.environ.get("REDIS_URL")
-        self.configure(ZCC_CANCEL_CUTOFF=cutoff, **settings)
+        self.configure(ZCC_CANCEL_CUTOFF=cutoff, **answers.environment(self), **settings)
 
     def set_up(self):
         self.manage("migrate", "--verbosity", "0")
@@ -48,6 +49,10 @@ class RunningZone(ThrowAwayZone):
 
     def remove(self, keep=None):
         super().remove(keep or os.environ.get("JOURNEYS_KEEP"))
+
+    def wait(self, condition, timeout, what, explain=lambda: ""):
+        """Look until it is so. What never comes fails, not what comes late."""
+        super().wait(condition, timeout * PATIENCE, what, explain)
 
     # Faults
 
@@ -58,6 +63,7 @@ class RunningZone(ThrowAwayZone):
 
     def kill9(self, process, server=None):
         """Kill a process as a crash would; return once it has been started again."""
+        self.wait(lambda: self._is_back(process, server, None), 30, f"{process} to be there")
         pid = self.pid(process, server)
         os.kill(pid, signal.SIGKILL)
         self.wait(lambda: self._is_back(process, server, pid), 30, f"{process} to be back")
@@ -162,5 +168,4 @@ class RunningZone(ThrowAwayZone):
 
     def remint(self, seconds, name="DEMO-ZONE", policy="overlap"):
         """Start `Remint CA`, to be activated in so many seconds; return the operation's id."""
-        at = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=seconds)
-        return self.order("remint", name, at.isoformat(), policy)
+        return self.order("remint", name, seconds, policy)

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from pki import archive, authority, backup, issue, keys, names
+from pki import archive, authority, backup, backup_contents, issue, keys, names
 from pki.backup import NotABackup
 
 PASSPHRASE = "correct horse battery ÆØÅ 'quoted'"
@@ -27,12 +27,12 @@ def generation(number, key_type="ec-p256"):
     key = keys.generate(key_type)
     subject = names.ca_subject("Nordhavn", serial_number=f"G{number}")
     root = issue.sign(authority.plan_root(subject, key, now=NOW, years=5), key)
-    return backup.Generation(number, uuid4(), "active", 3, root, key)
+    return backup_contents.Generation(number, uuid4(), "active", 3, root, key)
 
 
 @pytest.fixture(scope="module")
 def contents():
-    return backup.Contents(
+    return backup_contents.Contents(
         zone=UUID("11111111-2222-4333-8444-555555555555"),
         zone_name="Nordhavn",
         made_at=NOW,
@@ -75,6 +75,16 @@ def test_what_was_written_is_read_back(cheap, contents):
     ]
     assert (found.zone, found.epoch, found.made_at) == (contents.zone, 7, NOW)
     assert found.update_key.private_bytes_raw() == contents.update_key.private_bytes_raw()
+
+
+def test_readme_and_manifest_say_which_trusted_generation_is_not_in_it(cheap, contents):
+    lacking = backup_contents.Contents(**{**vars(contents), "not_held": (3,)})
+    members = archive.read(data := backup.write(lacking, PASSPHRASE, cost=CHEAP))
+
+    assert b"Generation 3 was still trusted, and its key is NOT in" in members["README.txt"]
+    assert json.loads(members["manifest.json"])["not_held"] == [3]
+    assert read(data).not_held == (3,)
+    assert b"is NOT in" not in archive.read(cheap)["README.txt"]
 
 
 def test_no_key_and_no_passphrase_stands_in_it_in_clear(real, contents):
@@ -192,6 +202,7 @@ def test_parameters_of_the_kdf_are_not_taken_from_the_file(cheap, kdf):
         {"hmac": "00" * 32},
         {"hmac": None},
         {"members": {"README.txt": "00"}},
+        {"not_held": ["three"]},
     ],
     ids=str,
 )
@@ -201,10 +212,10 @@ def test_forged_manifest_is_refused(cheap, changes):
 
 def test_key_of_another_generation_is_refused_even_with_the_passphrase(contents):
     first, second = contents.generations
-    swapped = backup.Generation(1, first.guid, "active", 0, first.certificate, second.key)
+    swapped = backup_contents.Generation(1, first.guid, "active", 0, first.certificate, second.key)
     with pytest.raises(ValueError):  # PKCS #12 itself takes no key that does not fit
         backup.write(
-            backup.Contents(**{**vars(contents), "generations": (swapped,)}),
+            backup_contents.Contents(**{**vars(contents), "generations": (swapped,)}),
             PASSPHRASE,
             cost=CHEAP,
         )
@@ -250,6 +261,63 @@ def test_unzip_the_two_commands_of_the_readme_and_keytool_open_it(real, contents
     assert "-----BEGIN CERTIFICATE-----" in shown
     assert "-----BEGIN PRIVATE KEY-----" in update
     assert listed.count("PrivateKeyEntry") == 2
+
+
+def beside_external(contents, *, identities=()):
+    """What a zone has of its own whose CA was an external one from the beginning."""
+    external = generation(9).certificate
+    changes = {"generations": (), "identities": identities, "external": external}
+    return backup_contents.Contents(**{**vars(contents), **changes})
+
+
+def test_backup_beside_an_external_ca_is_read_back(contents):
+    one = generation(3)
+    signer = backup_contents.Identity(one.guid, one.certificate, one.key)
+    wanted = beside_external(contents, identities=(signer,))
+
+    found = read(backup.write(wanted, PASSPHRASE, cost=CHEAP))
+
+    assert (found.generations, found.newest, found.external) == ((), None, wanted.external)
+    assert [(one.guid, one.certificate) for one in found.identities] == [
+        (signer.guid, signer.certificate)
+    ]
+    assert keys.to_der(found.identities[0].key) == keys.to_der(signer.key)
+
+
+@pytest.mark.parametrize(
+    "made_up", [{"zone": {"guid": 5, "name": ""}}, {"made_at": "0001-01-01T00:00:00+14:00"}]
+)
+def test_what_somebody_with_the_passphrase_made_up_is_refused(contents, monkeypatch, made_up):
+    manifest = backup._manifest
+    monkeypatch.setattr(backup, "_manifest", lambda *given: {**manifest(*given), **made_up})
+    assert_is_refused(backup.write(contents, PASSPHRASE, cost=CHEAP))
+
+
+def test_backup_with_no_ca_at_all_is_none(contents):
+    nothing = backup_contents.Contents(**{**vars(contents), "generations": ()})
+    assert_is_refused(backup.write(nothing, PASSPHRASE, cost=CHEAP))
+
+
+@needs("unzip", "openssl", "keytool")
+@pytest.mark.parametrize("has_identity", [True, False])
+def test_readme_opens_what_is_beside_an_external_ca_too(contents, tmp_path, has_identity):
+    one = generation(3)
+    signer = backup_contents.Identity(one.guid, one.certificate, one.key)
+    wanted = beside_external(contents, identities=(signer,) if has_identity else ())
+    (tmp_path / "backup.zip").write_bytes(backup.write(wanted, PASSPHRASE))
+    run(["unzip", "-q", "backup.zip"], tmp_path)
+    readme = (tmp_path / "README.txt").read_text()
+    commands = re.search(r"    (K=.*?)\n    (openssl pkcs12 .*?)\n", readme, re.DOTALL)
+    quoted = PASSPHRASE.replace("'", "'\\''")
+    script = "\n".join([*commands.groups(), *re.findall(r"    (keytool .*)", readme)])
+
+    shown = run(["sh", "-ec", script.replace(*ours(quoted))], tmp_path)
+
+    key = signer.key if has_identity else contents.update_key
+    assert keys.to_pem(key).decode() in shown
+    assert ("PrivateKeyEntry" in shown) is has_identity
+    assert "Its key is not in this file." in readme
+    run(["openssl", "x509", "-in", "external-ca.pem", "-noout"], tmp_path)
 
 
 KEYTOOL = """for p12 in generation-*.p12; do

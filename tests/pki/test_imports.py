@@ -45,8 +45,25 @@ def test_missing_issuer_is_named(outside):
 
 
 def test_another_ca_is_said(outside, ec):
-    with pytest.raises(ValueError, match="another CA than the one expected"):
+    with pytest.raises(ValueError, match=r'another CA .* issued by "CN='):
         judge(outside, leaf=ec.new_leaf, pool=[ec.new])
+
+
+def test_chain_of_another_ca_without_its_root_is_said_to_be_of_another(outside, ec):
+    with pytest.raises(ValueError) as refused:
+        judge(outside, root=ec.new)
+
+    text, issuer = str(refused.value), "CN=DEMO-ZONE, serialNumber=Root"
+    assert text.startswith('By its chain it is not from "CN=DEMO-ZONE, serialNumber=G2": ')
+    assert f'it leads to "{issuer}", which is not known here.' in text
+    assert "not complete" not in text
+
+
+def test_leaf_alone_may_lack_an_intermediate_or_be_of_another_ca(outside):
+    with pytest.raises(ValueError, match="Add it to the file") as refused:
+        judge(outside, pool=[])
+
+    assert 'not below "CN=DEMO-ZONE, serialNumber=Root", have the' in str(refused.value)
 
 
 def test_ca_instead_of_a_server_is_said(outside):

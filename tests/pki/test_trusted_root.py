@@ -1,12 +1,14 @@
 """The trusted root of an external CA, as it may come: in which files it is found, and refused."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, pkcs7
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 from cryptography.x509.oid import NameOID
 
 from pki import csr, keys, trusted_root
@@ -17,6 +19,7 @@ from tests.pki.conftest import make_root, pem
 NOW = datetime.now(UTC) + timedelta(hours=1)
 DAY = timedelta(days=1)
 CA = (x509.BasicConstraints(ca=True, path_length=None), True)
+SIGNS_NOTHING = (x509.KeyUsage(True, *[False] * 8), True)
 SIGNS = (
     x509.KeyUsage(
         **dict.fromkeys(
@@ -121,16 +124,16 @@ def test_two_roots_are_named(acme):
     [
         ({"at": NOW - 200 * DAY}, "CN=Odd Root expired on"),
         ({"at": NOW + 9 * DAY}, "CN=Odd Root is valid only from"),
-        ({"extensions": ()}, "CN=Odd Root is not a CA certificate"),
+        ({"extensions": ()}, "CN=Odd Root is not a CA certificate: it has no extension basicCon"),
         (
             {"extensions": [(x509.BasicConstraints(ca=False, path_length=None), True)]},
-            "CN=Odd Root is not a CA certificate",
+            "CN=Odd Root is not a CA certificate: it says CA:FALSE",
         ),
         (
             {"extensions": [(x509.BasicConstraints(ca=True, path_length=None), False), SIGNS]},
-            "does not mark its basic constraints as critical",
+            "does not mark its extension basicConstraints as critical",
         ),
-        ({"extensions": [CA]}, "no key usage that lets it sign certificates"),
+        ({"extensions": [CA, SIGNS_NOTHING]}, "lacks keyCertSign in its extension keyUsage"),
         ({"key": ec.generate_private_key(ec.SECP521R1())}, "Its key is EC P-521"),
         ({"key": rsa.generate_private_key(65537, 1024)}, "Its key is RSA 1024; the least"),
     ],
@@ -138,6 +141,20 @@ def test_two_roots_are_named(acme):
 def test_root_that_will_not_do_is_refused_with_the_reason(wishes, sentence):
     with pytest.raises(ValueError, match=sentence):
         read(make(**wishes))
+
+
+def test_root_of_a_plain_openssl_req_is_told_what_it_lacks(tmp_path):
+    """Debian's own openssl.cnf makes it a CA without a key usage."""
+    plain = ExternalCA(tmp_path, "Plain")
+    command = ["req", "-x509", "-new", "-key", "root.key", "-subj", "/CN=Plain Root"]
+    plain.run(*command, "-out", "plain.pem")
+
+    with pytest.raises(ValueError, match="CN=Plain Root has no extension keyUsage") as refused:
+        read(plain.read("plain.pem"))
+
+    added = str(refused.value).partition("adds it with ")[2].rstrip(".").split()
+    plain.run(*command, *added, "-out", "better.pem")
+    assert read(plain.read("better.pem")).root.subject == plain.read("plain.pem").subject
 
 
 def test_sha1_counts_below_the_root_and_not_on_it(tmp_path):
@@ -178,13 +195,27 @@ def test_root_without_key_identifier_comes_with_a_caution():
     ("data", "sentence"),
     [
         (bytes(1024 * 1024 + 1), "larger than 1 MiB"),
-        (b"", "holds no certificate"),
-        (b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----", "no certificate"),
+        (b"", "holds no certificate: it is empty. Fetch"),
+        (b"hello", "that can be read. Choose one in DER or PEM"),
+        (b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----", "a damaged one. Fetch"),
+        (b"-----BEGIN CERTIFICATE REQUEST-----\n", "a request (CSR). Send it to the CA"),
+        (b"-----BEGIN EC PRIVATE KEY-----\n", "a private key. Keep it secret"),
+        (b"PK\x03\x04", "a ZIP archive. Unpack it"),
     ],
 )
 def test_file_that_is_none_is_refused(data, sentence):
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(ValueError, match=re.escape(sentence)):
         trusted_root.read(data, now=NOW)
+
+
+@pytest.mark.parametrize("key_type", ["ec-p256", "rsa-4096"])
+def test_archive_of_keys_is_told_from_rubbish(key_type):
+    key = keys.generate(key_type)
+    root = make_root(key, "G1", now=NOW)
+    archive = serialize_key_and_certificates(b"x", key, root, None, NoEncryption())
+
+    with pytest.raises(ValueError, match=r"PKCS #12 archive .* openssl pkcs12 -nokeys"):
+        trusted_root.read(archive, now=NOW)
 
 
 def test_more_than_twenty_certificates_are_refused(acme):

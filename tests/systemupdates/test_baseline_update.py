@@ -88,3 +88,15 @@ def test_retired_primary_server_is_not_waited_for(client, alice, make_update, no
     client.post(address(update))
 
     assert SystemUpdate.objects.get().state == "baselined"
+
+
+def test_button_says_why_it_cannot_be_pressed_yet(client, alice, make_update, finished):
+    waiting = make_update(assigned=True)
+    client.force_login(alice)
+
+    page = client.get(INDEX).text
+
+    why = "Not before every Primary Server has completed it: ps1 has not."
+    assert f'id="why-baseline-{waiting.pk}">{why}</span>' in page
+    assert f'href="{address(waiting)}"' not in page
+    assert f'href="{address(finished)}"' in page

@@ -81,6 +81,20 @@ def test_settings_that_make_no_sense_are_said(client, alice, update, data, sente
     assert not ReplicationSettings.objects.exists()
 
 
+def test_fixed_times_name_their_zone_and_say_what_they_are_here(client, alice, zone, settings):
+    settings.TIME_ZONE = "UTC"
+    ReplicationSettings.objects.create(zone=zone, fixed_times=["02:00", "14:30"])
+    client.force_login(alice)
+    there = client.get(address("content")).text
+    client.cookies["zcc_time_zone"] = "Asia/Tokyo"
+
+    here = client.get(address("content")).text
+
+    assert "At 02:00, 14:30 (UTC)" in there
+    assert "here " not in there[there.index("At 02:00") :][:80]
+    assert 'At 02:00, 14:30 (UTC)<span class="z-sub">here 11:00, 23:30 JST</span>' in here
+
+
 @pytest.mark.parametrize(
     ("after", "due"),
     [
@@ -214,9 +228,60 @@ def test_page_and_dialog_show_what_holds(client, alice, update, now):
 
 
 def test_satellite_is_told_the_throttle(update, now):
-    content_servers.save_settings(update.zone, interval=None, fixed_times=[], throttle=250, now=now)
+    content_servers.save_settings(
+        update.zone, interval=None, fixed_times=[], throttle=250, by=None, now=now
+    )
     Replication.objects.update(due_at=now)
 
     (item,) = api.content_for(server("cache"), now=now)
 
     assert item["throttle"] == 250_000
+
+
+def test_no_device_is_sent_to_a_satellite_that_does_not_serve(make_device, update):
+    Replication.objects.update(state="available")
+    device, cache = make_device("ws"), Device.objects.filter(name="cache")
+
+    def sources():
+        return {source.name for source in actions.sources(update, device=device)}
+
+    everybody = sources()
+    cache.update(reported_roles=[], role_problem="Port 7481 at 10.0.0.5: Address already in use.")
+    without = sources()
+    cache.update(reported_roles=["content"], role_problem="")
+
+    assert everybody - without == {"cache"}
+    assert sources() == everybody
+
+
+@pytest.mark.parametrize(
+    ("reported", "problem", "sentence"),
+    [
+        ([], "Port 7481 is taken.", "It cannot serve: Port 7481 is taken. No device is sent to it"),
+        ([], "", "It takes the role up at its next refresh; new updates wait for it."),
+    ],
+)
+def test_satellite_that_has_not_taken_up_its_role_says_so(
+    client, bob, update, reported, problem, sentence
+):
+    cache = Device.objects.filter(name="cache")
+    cache.update(reported_roles=reported, role_problem=problem)
+    client.force_login(bob)
+
+    page = client.get(address("content")).text
+    status = client.get(address("replication_status", update)).text
+
+    assert "Included, not taken up" in page and sentence in page
+    said = "It has not taken up the role Content Satellite."
+    assert said in page and said in status and problem in status
+    cache.update(reported_roles=["content"])
+    assert "taken up" not in client.get(address("content")).text
+
+
+def test_excluded_satellite_is_excluded_whatever_it_has_taken_up(client, alice, update):
+    Device.objects.filter(name="cache").update(reported_roles=[])
+    client.force_login(alice)
+
+    client.post(address("exclude_server", server("cache")))
+
+    assert "Included, not taken up" not in client.get(address("content")).text

@@ -7,7 +7,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from devices.models import Device, Heartbeat
-from systemupdates import actions, rounds
+from systemupdates import actions, chosen, rounds
 from systemupdates.models import (
     DeviceUpdate,
     DeviceUpdateEvent,
@@ -103,7 +103,9 @@ def add_many(update, now):
         Device(zone=update.zone, name=f"ws{n}", kind="workstation", enrolled_at=now)
         for n in range(MANY)
     )
-    actions._add_devices(update, Device.objects.filter(kind="workstation"), by=None, now=now)
+    made = update.device_updates.filter(device__kind="workstation")
+    chosen = Device.objects.filter(kind="workstation")
+    actions._add_devices(update, chosen, made, by=None, now=now)
 
 
 def test_assignment_gives_every_device_a_row_and_an_event(update, make_device, alice, now):
@@ -172,7 +174,7 @@ def test_redeploy_begins_a_new_attempt_and_old_reports_change_nothing(
         )
 
     assert report("failed", 1)
-    assert actions.redeploy(update, [device], by=alice, now=now) == 1
+    assert chosen.redeploy(update, [device], by=alice, now=now) == 1
     assert not report("failed", 1)
     row = DeviceUpdate.objects.get(device=device)
     assert (row.state, row.attempt, row.reason) == ("assigned", 2, "")
@@ -182,8 +184,8 @@ def test_ignored_device_can_be_taken_back(update, make_device, alice, now):
     device = make_device("ws1")
     actions.assign(update, by=None, now=now)
 
-    assert actions.ignore(update, [device], by=alice, now=now) == 1
-    assert actions.redeploy(update, [device], by=alice, now=now) == 1
+    assert chosen.ignore(update, [device], by=alice, now=now) == 1
+    assert chosen.redeploy(update, [device], by=alice, now=now) == 1
     assert DeviceUpdate.objects.get(device=device).state == "assigned"
 
 
@@ -191,7 +193,7 @@ def test_primary_server_cannot_be_ignored(update, servers, alice, now):
     actions.assign(update, by=None, now=now)
 
     with pytest.raises(actions.NotPossibleNow, match="ps2"):
-        actions.ignore(update, [servers[1]], by=alice, now=now)
+        chosen.ignore(update, [servers[1]], by=alice, now=now)
 
 
 def test_replication_is_complete_when_every_server_in_service_has_it(update, servers, now):

@@ -11,10 +11,10 @@ STEMS = ["rename_stage", "delete_stage", "shift_stage"]
 
 
 @pytest.fixture
-def pilot(zone):
-    first = stages.create(zone, "Pilot")
-    stages.create(zone, "Branches")
-    stages.create(zone, "Everyone")
+def pilot(zone, now):
+    first = stages.create(zone, "Pilot", by=None, now=now)
+    stages.create(zone, "Branches", by=None, now=now)
+    stages.create(zone, "Everyone", by=None, now=now)
     return first
 
 
@@ -69,8 +69,8 @@ def test_zone_has_so_many_stages_at_most(client, alice, zone):
     assert "at most 50 stages" in client.post(address("create_stage"), {"name": "x"}).text
 
 
-def test_stage_is_renamed_and_keeps_its_devices(client, alice, pilot, make_device):
-    stages.assign([make_device("a")], pilot)
+def test_stage_is_renamed_and_keeps_its_devices(client, alice, pilot, make_device, now):
+    stages.assign([make_device("a")], pilot, by=None, now=now)
     client.force_login(alice)
 
     client.post(address("rename_stage", pilot), {"name": "PILOT"})
@@ -78,9 +78,9 @@ def test_stage_is_renamed_and_keeps_its_devices(client, alice, pilot, make_devic
     assert members() == [("a", "PILOT")]
 
 
-def test_deleted_stage_leaves_its_devices_in_none(client, alice, pilot, make_device):
+def test_deleted_stage_leaves_its_devices_in_none(client, alice, pilot, make_device, now):
     device = make_device("a")
-    stages.assign([device], pilot)
+    stages.assign([device], pilot, by=None, now=now)
     client.force_login(alice)
 
     client.post(address("delete_stage", pilot))
@@ -115,7 +115,7 @@ def test_who_may_only_look_cannot(client, bob, pilot, stem):
     assert names() == ["Pilot", "Branches", "Everyone"]
 
 
-def test_device_is_in_one_stage_at_most_and_can_leave_it(client, alice, pilot, make_device):
+def test_device_is_in_one_stage_at_most_and_can_leave_it(client, alice, pilot, make_device, now):
     a, b = make_device("a"), make_device("b")
     last = DeploymentStage.objects.last()
     client.force_login(alice)
@@ -164,7 +164,7 @@ def test_assignment_without_stages_says_so(client, alice, make_device):
     assert "This zone has no stages. Create one first." in text
 
 
-def test_assignment_is_not_for_who_may_only_look(client, bob, pilot, make_device):
+def test_assignment_is_not_for_who_may_only_look(client, bob, pilot, make_device, now):
     client.force_login(bob)
     data = {"stage": pilot.pk, "device": [make_device("a").pk]}
 
@@ -172,7 +172,7 @@ def test_assignment_is_not_for_who_may_only_look(client, bob, pilot, make_device
     assert members() == []
 
 
-def test_dialogs_show_their_fields(client, alice, pilot, make_device):
+def test_dialogs_show_their_fields(client, alice, pilot, make_device, now):
     client.force_login(alice)
 
     assert 'name="name"' in client.get(address("create_stage")).text
@@ -184,7 +184,7 @@ def test_dialogs_show_their_fields(client, alice, pilot, make_device):
 
 
 def test_pages_show_the_stages_in_order_without_the_retired(client, bob, pilot, make_device, now):
-    stages.assign([make_device("a"), make_device("b", retired_at=now)], pilot)
+    stages.assign([make_device("a"), make_device("b", retired_at=now)], pilot, by=None, now=now)
     client.force_login(bob)
 
     index, page = client.get(INDEX), client.get(address("stage", pilot))
@@ -195,8 +195,8 @@ def test_pages_show_the_stages_in_order_without_the_retired(client, bob, pilot, 
     assert [member.device.name for member in page.context["page"].rows] == ["a"]
 
 
-def test_certificate_update_ignores_stages(pilot, make_device, make_update):
-    stages.assign([make_device("a")], pilot)
+def test_certificate_update_ignores_stages(pilot, make_device, make_update, now):
+    stages.assign([make_device("a")], pilot, by=None, now=now)
     make_device("b")
 
     update = make_update(assigned=True)

@@ -1,5 +1,7 @@
 """Status by Device, and its buttons Redeploy and Ignore Device."""
 
+from datetime import timedelta
+
 import pytest
 
 from devices import folders
@@ -11,7 +13,7 @@ from systemupdates.models.device_update import State
 
 @pytest.fixture
 def update(make_device, make_update, zone, now):
-    folders.ensure(zone, "/Workstations/Oslo")
+    folders.ensure(zone, "/Workstations/Oslo", by=None, now=now)
     for name in ("a", "b", "c"):
         make_device(name, folder="/Workstations/Oslo" if name == "b" else "/")
     update = make_update(assigned=True)
@@ -63,7 +65,7 @@ def test_filters_are_in_the_address(client, bob, update, query, found):
     assert names(client.get(url(update), query)) == found
 
 
-@pytest.mark.parametrize("sort", ["name", "-name"])
+@pytest.mark.parametrize("sort", ["name", "-name", "contact", "-contact"])
 @pytest.mark.parametrize(
     "narrow",
     [
@@ -73,18 +75,22 @@ def test_filters_are_in_the_address(client, bob, update, query, found):
         {"status": "failed", "count": "pending"},
         {"status": "failed", "count": "failed"},
         {"kind": "workstation", "q": "d"},
+        {"q": "d10"},
+        {"status": "assigned", "q": "no such device"},
         {"folder": "/Workstations/Oslo"},
     ],
 )
 def test_long_list_has_the_same_pages_as_a_short_one(update, make_device, now, narrow, sort):
     for number in range(110):
-        actions.add_late_comer(update, make_device(f"d{number:03}"), now=now)
+        heard = now - timedelta(minutes=number * 7 % 30) if number % 9 else None
+        device = make_device(f"d{number:03}", last_contact_at=heard)
+        actions.add_late_comer(update, device, now=now)
     Device.objects.filter(name__in=["d003", "d050"]).update(retired_at=now)
 
     for few in (0, 1000):
         query, found = {**narrow, "sort": sort}, []
         while True:
-            page = status_by_device.listing(update, query, few=few).page
+            page = status_by_device.listing(update, query, now=now, few=few).page
             found.append([row.device.name for row in page.rows])
             if page.next is None:
                 break
@@ -92,6 +98,16 @@ def test_long_list_has_the_same_pages_as_a_short_one(update, make_device, now, n
         if few == 0:
             picked = found
     assert picked == found
+
+
+@pytest.mark.parametrize("sort", ["name", "-contact", "changed"])
+@pytest.mark.parametrize("narrow", [{}, {"q": "ps1"}, {"status": "assigned", "kind": "primary"}])
+def test_long_list_makes_as_many_queries_as_a_short_one(
+    update, now, django_assert_num_queries, narrow, sort
+):
+    for few in (0, 1000):
+        with django_assert_num_queries(6 if "q" in narrow else 4):
+            status_by_device.listing(update, {**narrow, "sort": sort}, now=now, few=few)
 
 
 def test_chips_count_each_status(client, bob, update):
@@ -172,7 +188,7 @@ def test_redeploy_starts_the_update_again(client, alice, update):
     row = DeviceUpdate.objects.get(device__name="a")
     assert (row.state, row.attempt) == (State.ASSIGNED, 2)
     assert row.events.last().by == alice
-    assert "1 of 1 chosen devices start the update again" in response.text
+    assert "a starts the update again" in response.text
 
 
 def test_ignore_device_leaves_it_out(client, alice, update):
@@ -206,7 +222,7 @@ def test_devices_that_make_no_sense_change_nothing(client, alice, update, button
 
 def test_redeploy_of_a_withdrawn_update_says_why_not(client, alice, update, now):
     client.force_login(alice)
-    update.withdraw(by=alice, at=now)
+    update.withdraw(by=alice, at=now, devices={})
 
     response = client.post(url(update, "redeploy"), {"device": pks("a")}, follow=True)
 
@@ -221,3 +237,30 @@ def test_the_way_back_stays_in_the_console(client, alice, update, where):
     response = client.post(url(update, "ignore"), {"device": pks("a"), "next": where})
 
     assert response.url == url(update)
+
+
+def test_what_is_ignored_can_be_taken_in_again_by_a_button_that_says_so(client, alice, update):
+    client.force_login(alice)
+    (pk,) = pks("b")
+    told = client.post(url(update, "ignore"), {"device": pk}, follow=True).text
+
+    listed = client.get(f"{url(update)}?status=ignored").text
+    tab = client.get(f"/devices/{pk}/updates/").text
+    client.post(url(update, "redeploy"), {"device": pk})
+
+    assert "b is left out: it keeps the trust it has, until you stop ignoring it." in told
+    for page in (listed, tab):
+        assert "Stop ignoring" in page
+        assert "Redeploy" not in page
+        assert "/ignore/" not in page
+    assert state_of("b") == State.ASSIGNED
+    assert "Stop ignoring" not in client.get(f"/devices/{pk}/updates/").text
+
+
+def test_folders_to_choose_from_stand_below_their_own(client, bob, update):
+    client.force_login(bob)
+
+    listing = client.get(url(update)).context["listing"]
+
+    offered = listing.wanted.folders
+    assert offered == ["/Servers", "/Workstations", "/Workstations/Oslo", "/Mobile Devices"]

@@ -29,6 +29,17 @@ def test_update_that_replicates_is_available_and_is_polled(client, make_update):
     assert "1 of 1" in response.text
 
 
+def test_while_an_update_is_available_nobody_is_told_to_start_one(client, make_update):
+    before = client.get(INDEX).text
+    make_update()
+
+    text = client.get(INDEX).text
+
+    assert "as soon as you start Remint CA" in before and 'href="#available"' not in before
+    assert "as soon as you start Remint CA" not in text
+    assert 'Certificate update is below, in <a href="#available">Available System Updates' in text
+
+
 def test_deploying_update_shows_the_three_counts_as_links(client, make_device, make_update, now):
     for name in ("a", "b", "c", "d"):
         make_device(name)
@@ -42,7 +53,7 @@ def test_deploying_update_shows_the_three_counts_as_links(client, make_device, m
 
     (_, counts, _) = response.context["deploying"][0]
     assert (counts.pending, counts.successful, counts.failed) == (2, 1, 1)
-    assert counts.ready_percent == 50
+    assert counts.applied_percent == 50
     for count in ("pending", "successful", "failed"):
         assert f'href="{INDEX}{update.pk}/devices/?count={count}"' in response.text
 
@@ -87,6 +98,31 @@ def test_number_of_queries_does_not_grow_with_the_updates(
 
     with django_assert_max_num_queries(17):
         client.get(INDEX)
+
+
+def test_update_with_something_to_do_is_found_however_many_are_newer(client, make_update):
+    made = [make_update() for _ in range(45)]
+
+    found, query = [], {}
+    while query is not None:
+        context = client.get(INDEX, query).context
+        assert len(context["available"]) <= 20
+        found += [row[0].pk for row in context["available"]]
+        query = {"after": context["page"].next} if context["page"].next else None
+
+    assert found == [update.pk for update in reversed(made)]
+
+
+def test_updates_that_are_over_hide_none_that_is_not(client, make_update, alice, now):
+    oldest = make_update()
+    for _ in range(25):
+        actions.withdraw(make_update(), by=alice, now=now)
+
+    response = client.get(INDEX)
+
+    assert [row[0].pk for row in response.context["available"]] == [oldest.pk]
+    assert len(response.context["history"]) == 20
+    assert "the newest first" not in response.text
 
 
 def test_replication_status_lists_every_content_server(client, make_device, make_update):

@@ -8,9 +8,10 @@ from django.db import connection
 
 from agent import pem
 from certificates import identities, installing
-from certificates.installing import InternalCA
+from certificates.installing import ExternalCA, InternalCA
 from certificates.joining import NewServer
-from tests.zcc.est import issue_all
+from tests.certificates.engine.outside import Outside
+from tests.zcc.est import issue_all, make_identity_cas
 from zcc.ground import clock, here, ports
 from zcc.processes import parts
 
@@ -18,16 +19,27 @@ from zcc.processes import parts
 ADDRESS = f"127.{100 + os.getpid() % 100}.{os.getpid() // 100 % 250}.1"
 
 
+INTERNAL = InternalCA(common_name="TEST", key_type="ec-p256")
+
+
+def external_ca(server):
+    """Return what a CA that is not ours has signed for the server."""
+    outside = Outside("Acme")
+    leaf, key = outside.leaf(server)
+    return ExternalCA(chain=[leaf], root=outside.root, key=key)
+
+
 class Listener:
     """A zone of one server that answers at `url` while the context lasts."""
 
     url = f"https://{ADDRESS}:{ports.DEVICE_API}"
 
-    def __init__(self):
+    def __init__(self, kind="internal"):
         server = NewServer(name="ps1", dns_name="ps1.test.zone", addresses=[ADDRESS])
-        ca = InternalCA(common_name="TEST", key_type="ec-p256")
+        ca = external_ca(server) if kind == "external" else INTERNAL
         self.home = here.home("ps1")
         self.zone = installing.set_up_zone("TEST", server, ca, home=self.home, now=clock.now())
+        make_identity_cas(self.zone)
         self.home.write_file(here.ISSUERS, identities.issuers_pem(self.zone))
         self.ca_file = self.home.path / "security/ca.cert"
         self.fingerprint = pem.fingerprint(self.ca_file.read_bytes())

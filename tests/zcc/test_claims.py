@@ -74,6 +74,14 @@ def claim_and_hang(ready, pk):
     time.sleep(600)
 
 
+def claim_freeze_and_write(changed, pk):
+    """Claim for a second, be stopped between claim and effect, and go on as if nothing were."""
+    row = claims.claim(due(pk), now=clock.now(), seconds=1)
+    os.kill(os.getpid(), signal.SIGSTOP)
+    changed.value = claims.mine(row).update(is_done=True, effects=models.F("effects") + 1)
+    connections.close_all()
+
+
 def test_each_row_is_worked_on_once_however_many_race(table, start):
     pks = [table.create().pk for _ in range(ROWS)]
     barrier = multiprocessing.get_context("fork").Barrier(WORKERS)
@@ -94,6 +102,21 @@ def test_row_of_a_killed_worker_is_free_when_its_lease_is_over(table, start):
 
     assert claims.claim(due(pk), now=clock.now()) is None
     assert claims.claim(due(pk), now=clock.now() + timedelta(seconds=2)) is not None
+
+
+def test_frozen_worker_that_goes_on_after_its_lease_changes_nothing(table, start):
+    pk = table.create().pk
+    changed = multiprocessing.get_context("fork").Value("i", -1)
+    frozen = start(claim_freeze_and_write, changed, pk)
+    assert os.WIFSTOPPED(os.waitpid(frozen.pid, os.WUNTRACED)[1])
+    other = claims.claim(due(pk), now=clock.now() + timedelta(seconds=2))
+    assert claims.mine(other).update(is_done=True, effects=models.F("effects") + 1) == 1
+
+    os.kill(frozen.pid, signal.SIGCONT)
+    frozen.join(30)
+
+    assert (frozen.exitcode, changed.value) == (0, 0)
+    assert table.get(pk=pk).effects == 1
 
 
 def test_worker_that_woke_too_late_changes_nothing(table):

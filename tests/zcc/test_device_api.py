@@ -32,6 +32,10 @@ class Api:
         self.token = None
 
     def call(self, method, path, body=b"", headers=()):
+        status, text = self.raw(method, path, body, headers)
+        return status, json.loads(text) if text else None
+
+    def raw(self, method, path, body=b"", headers=()):
         sent = []
 
         async def receive():
@@ -42,8 +46,7 @@ class Api:
 
         scope = {"type": "http", "method": method, "path": path, "headers": list(headers)}
         asyncio.run(device_api.app(scope, receive, send))
-        text = sent[1]["body"]
-        return sent[0]["status"], json.loads(text) if text else None
+        return sent[0]["status"], sent[1]["body"]
 
     def enrol(self, **changes):
         fields = {"key": self.key, "name": "ws1", "kind": "workstation", "version": "1.0.0"}
@@ -76,6 +79,14 @@ def test_ping_answers(api):
     assert api.call("GET", "/device/ping") == (204, None)
 
 
+@pytest.mark.parametrize("path", ["/.well-known/est", "/.well-known/est/"])
+def test_enrolment_link_opened_in_a_browser_says_whom_it_is_for(api, path):
+    status, text = api.raw("GET", path)
+
+    assert status == 404
+    assert b"for the EST client of a mobile (RFC 7030), not for a browser" in text
+
+
 def test_anchors_are_those_of_the_zone(api):
     status, answer = api.call("GET", "/device/anchors")
 
@@ -97,10 +108,10 @@ def test_device_enrols_with_a_key_and_refreshes_with_its_token(api):
 
 def test_agent_is_told_the_schedule_of_its_folder(api):
     device = api.join()
-    folders.ensure(api.zone, "/Workstations/Oslo")
+    folders.ensure(api.zone, "/Workstations/Oslo", by=None, now=clock.now())
     oslo = Folder.objects.get(path="/Workstations/Oslo")
-    folders.move([device], oslo)
-    schedules.set_for_folder(oslo, timedelta(hours=2), tell=False, now=clock.now())
+    folders.move([device], oslo, by=None, now=clock.now())
+    schedules.set_for_folder(oslo, timedelta(hours=2), tell=False, by=None, now=clock.now())
 
     _, answer = api.refresh()
 
@@ -145,14 +156,41 @@ def test_enrolment_is_refused_with_a_sentence(api, changes, sentence):
     assert Device.objects.count() == 1
 
 
-def test_satellite_in_contact_cannot_be_replaced_by_another(api):
-    api.join(name="auth1", roles=["authentication"], addresses=["127.99.0.12"])
+@pytest.mark.parametrize("roles", [[], ["authentication"]], ids=["device", "Satellite"])
+def test_device_in_contact_cannot_be_replaced_by_another(api, roles):
+    api.join(name="auth1", roles=roles, addresses=["127.99.0.12"])
     api.refresh()
 
     status, answer = api.enrol(name="auth1")
 
     assert status == 403
-    assert "is a Satellite and in contact" in answer["error"]
+    assert "auth1 is in contact." in answer["error"]
+    assert "ticks that they replace auth1" in answer["error"]
+    assert api.refresh()[0] == 200
+
+
+@pytest.mark.parametrize("way", ["silent", "replaced", "never refreshed"])
+def test_device_that_was_installed_again_takes_its_own_place(api, way):
+    device = api.join()
+    rows = Device.objects.filter(pk=device.pk)
+    if way != "never refreshed":
+        api.refresh()
+    if way == "silent":
+        rows.update(last_full_refresh_at=clock.now() - timedelta(hours=25))
+    if way == "replaced":
+        RegistrationKey.objects.update(replaces=device)
+
+    assert api.enrol()[1]["device"] == str(device.guid)
+    assert api.refresh()[0] == 401  # the agent of before
+
+
+def test_key_that_replaces_one_device_replaces_no_other(api):
+    other = api.join(name="ws2")
+    api.join()
+    api.refresh()
+    RegistrationKey.objects.update(replaces=other)
+
+    assert api.enrol()[0] == 403
 
 
 def test_registration_key_does_not_bring_a_retired_device_back(api):
@@ -319,6 +357,20 @@ def test_content_satellite_is_told_when_it_is_due_and_reports(api):
     update.open_wave(2)
     updates.add_late_comer(update, ws, now=clock.now())
     assert api.refresh()[1]["update"]["sources"][0] == "http://127.99.0.11:7481"
+
+
+def test_content_satellite_that_lost_its_copy_is_not_counted(api):
+    cache = api.join(name="cache1", roles=["content"], addresses=["127.99.0.11"])
+    item = {"sha256": assigned_update(api).content_sha256, "size": 5}
+    api.refresh(content=[{**item, "state": "available"}])
+
+    told = api.refresh(content=[{**item, "state": "replicating"}])[1]["content"]
+
+    row = Replication.objects.get(server=cache)
+    assert (row.state, row.received) == ("failed", 0)
+    assert [row["sha256"] for row in told] == [item["sha256"]]
+    api.refresh(content=[{**item, "state": "available"}])
+    assert Replication.objects.get(server=cache).is_available
 
 
 def test_authentication_satellite_asks_for_its_first_certificate(api):

@@ -12,11 +12,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from certificates import installing, trust
 from certificates.installing import InternalCA
-from certificates.models import CertificateAuthority, IssuedCertificate, MobileIdentity
+from certificates.models import CertificateAuthority, IdentityCA, IssuedCertificate, MobileIdentity
 from devices import mobiles
 from devices.models import Device, EnrolmentLink, Kind
 from pki import names
-from tests.zcc.est import Mobile, issue_all, make_request, read, subject
+from tests.zcc.est import Mobile, issue_all, make_identity_cas, make_request, read, subject
 from tests.zcc.test_device_api import SERVER
 from zcc import est
 from zcc.ground import clock, here
@@ -103,7 +103,7 @@ def test_used_link_is_of_no_use_to_another_key(mobile):
 
     response = mobile.post("simpleenroll", make_request(), secret=mobile.secret)
 
-    assert_refused(response, 401, "This enrolment link has been used.")
+    assert_refused(response, 401, "This enrolment link has been used")
     assert MobileIdentity.objects.count() == 1
 
 
@@ -283,11 +283,15 @@ def test_what_is_not_offered_is_said(zone, method, what, status):
     assert est.answer(est.Call(method, est.PREFIX + what, {})).status == status
 
 
-def test_external_ca_issues_none_and_the_link_stays_good(mobile):
+def test_request_waits_while_an_external_ca_has_no_identity_ca_yet(zone, mobile):
     CertificateAuthority.objects.update(kind="external")
 
-    assert_refused(mobile.enrol(), 503, "The zone's CA is external")
-    assert EnrolmentLink.objects.filter(used_at=None).count() == 1
+    response = mobile.enrol()
+
+    assert (response.status, response.headers["Retry-After"]) == (202, "2")
+    make_identity_cas(zone)
+    assert mobile.enrol(make_request(mobile.key)).status == 200
+    assert mobile.row.signed_by == IdentityCA.objects.get()
 
 
 def test_mobile_that_asks_too_often_is_told_to_wait(mobile):

@@ -1,4 +1,4 @@
-"""EST with clients that are not ours: openssl makes the requests, and curl sends them."""
+"""EST with clients that are not ours: openssl and curl, and strongSwan's `pki --est`."""
 
 import shutil
 import ssl
@@ -22,18 +22,22 @@ needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is no
 needs_openssl = pytest.mark.skipif(
     shutil.which("openssl") is None, reason="openssl is not installed"
 )
+needs_strongswan = pytest.mark.skipif(
+    shutil.which("pki") is None, reason="strongSwan's pki is not installed (strongswan-pki)"
+)
 
 
-@pytest.fixture
-def listener(settings, tmp_path, monkeypatch):
+@pytest.fixture(params=["internal", "external"])
+def listener(request, settings, tmp_path, monkeypatch):
+    """A server of a zone whose CA is its own, or is not."""
     settings.ZCC_HOME = tmp_path / "zone"
     monkeypatch.setenv(here.VARIABLE, "ps1")
-    with Listener() as running:
+    with Listener(request.param) as running:
         yield running
 
 
-class Curl:
-    """A folder in which somebody works with openssl and curl."""
+class Desk:
+    """A folder in which somebody works with openssl, curl and strongSwan."""
 
     def __init__(self, listener, folder):
         self.listener, self.folder = listener, folder
@@ -66,8 +70,14 @@ class Curl:
         )  # fmt: skip
         (self.folder / f"{name}.pem").write_bytes(self.certificates(answer))
 
+    def enrol(self, name, *more):
+        """Send the request `name` by strongSwan's client; keep the certificate that comes back."""
+        words = ("pki", "--est", "--cacert", self.listener.ca_file, "--interval", "1")
+        where = ("--url", self.listener.url, "--in", f"{name}.der", "--outform", "pem")
+        (self.folder / f"{name}.pem").write_bytes(self.run(*words, *where, *more))
+
     def certificates(self, answer):
-        der = self.run("openssl", "base64", "-d", stdin=answer)
+        der = self.run("openssl", "base64", "-d", "-A", stdin=answer)
         words = ("openssl", "pkcs7", "-inform", "DER", "-print_certs")
         return self.run(*words, stdin=der)
 
@@ -75,7 +85,7 @@ class Curl:
 @needs_curl
 @needs_openssl
 def test_openssl_and_curl_enrol_and_enrol_again(listener, tmp_path):
-    curl = Curl(listener, tmp_path / "phone")
+    curl = Desk(listener, tmp_path / "phone")
     answer = curl.run(
         "curl", "-sS", "--insecure", f"{listener.url}/.well-known/est/cacerts"
     )  # as a client does that compares the fingerprint
@@ -87,9 +97,32 @@ def test_openssl_and_curl_enrol_and_enrol_again(listener, tmp_path):
     curl.request("second")
     curl.post("simplereenroll", "second", "--cert", "first.pem", "--key", "first.key")
 
+    assert_two_identities(curl)
+
+
+@needs_strongswan
+@needs_openssl
+def test_strongswan_enrols_and_enrols_again(listener, tmp_path):
+    desk = Desk(listener, tmp_path / "phone")
+    mobile = Mobile(listener.zone)
+    words = ("pki", "--estca", "--url", listener.url, "--cacert", listener.ca_file)
+
+    desk.run(*words, "--caout", "ca", "--outform", "pem")
+    desk.request("first")
+    desk.enrol("first", "--userpass", f"phone1:{mobile.secret}")
+    desk.request("second")
+    desk.enrol("second", "--cert", "first.pem", "--key", "first.key")
+
+    assert (desk.folder / "ca.pem").read_text() == listener.ca_file.read_text()
+    assert_two_identities(desk)
+
+
+def assert_two_identities(desk):
+    """Both are good for a client, as the device API verifies it; the first got the second."""
+    issuers = desk.listener.home.path / here.ISSUERS
     for name in ("first", "second"):
         words = ("openssl", "verify", "-x509_strict", "-purpose", "sslclient", "-CAfile")
-        curl.run(*words, listener.ca_file, f"{name}.pem")
+        desk.run(*words, issuers, f"{name}.pem")
     states = MobileIdentity.objects.order_by("pk").values_list("state", flat=True)
     assert list(states) == ["current", "issued"]
 

@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from certificates.models import CertificateAuthority, VerifiedBackup
+from certificates.models import CertificateAuthority, Rehearsal, VerifiedBackup
 from devices.models import Heartbeat, Kind
 from systemupdates.models.device_update import State
+from tests.certificates.building import make_operation
 from tests.people_and_devices import alice, bob, make_device, make_update, now, zone
 
 __all__ = ["alice", "bob", "make_device", "make_update", "now", "zone"]
@@ -58,6 +59,34 @@ def test_zone_at_rest_is_all_right(client, make_ca, bob, now):
     assert "Nothing needs attention" in client.get("/").text
 
 
+def test_home_does_not_contradict_what_must_be_done_next(client, make_ca):
+    make_ca(days=300)
+
+    page = client.get("/").text
+
+    assert "Back up the CA." in page
+    assert "Nothing else needs attention" in page
+
+
+def test_what_the_third_answer_leaves_out_needs_attention(client, make_ca, make_device, zone):
+    make_ca(days=300)
+    make_device("lost", kind="workstation", trusted_fingerprints=["ab" * 32])
+    make_device("phone", kind="mobile")
+
+    page = client.get("/").text
+
+    assert "Run the Certificate Updater Tool on 1 device." in page
+    assert "1 mobile cannot come back by itself" in page
+    assert "The key of the CA has no verified backup" in page
+
+
+def test_missing_backup_needs_attention_during_an_operation_too(client, make_ca, bob, now):
+    make_operation(make_ca(days=300), by=bob, now=now)
+
+    assert "The key of the CA has no verified backup" in client.get("/").text
+    assert "has no verified backup" not in str(answers(client))
+
+
 @pytest.mark.parametrize(
     ("days", "title"),
     [(90, None), (89, "The Zone CA will expire in 89 days"), (-1, "The Zone CA has expired")],
@@ -67,7 +96,16 @@ def test_ca_that_ends_needs_attention_from_90_days_on(client, make_ca, days, tit
 
     titles = [item.title for item in client.get("/").context["home"].attention]
 
-    assert titles == ([title] if title else [])
+    assert [one for one in titles if "expire" in one] == ([title] if title else [])
+
+
+def test_expired_ca_is_not_said_to_be_replaced_in_time(client, make_ca):
+    make_ca(days=-1)
+
+    item = client.get("/").context["home"].attention[0]
+
+    assert item.text.startswith("It ended ")
+    assert item.text.endswith(" Remint CA or Change CA replaces it at once.")
 
 
 def test_expired_ca_is_not_all_right(client, make_ca):
@@ -120,5 +158,20 @@ def test_number_of_queries_does_not_grow_with_the_zone(
     for number in range(30):
         make_device(f"c{number}", is_content_satellite=True)
 
-    with django_assert_max_num_queries(28):
+    with django_assert_max_num_queries(34):  # one asks PostgreSQL for the time
         client.get("/")
+
+
+def test_rehearsal_is_what_is_happening(client, make_ca, zone, alice, now):
+    server = make_ca(days=300).server
+    Rehearsal.objects.create(
+        zone=zone,
+        server=server,
+        patience=timedelta(hours=1),
+        created_by=alice,
+        created_at=now,
+        changed_at=now,
+        before={},
+    )
+
+    assert answers(client)[1] == ("run", "A rehearsal is running.")

@@ -5,11 +5,12 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.db import InterfaceError, OperationalError, connection
 
 from devices import actions
 from devices.models import Device
 from tests.zcc.test_device_api import Api
-from zcc import device_api
+from zcc import device_api, parked
 from zcc.ground import clock, here
 from zcc.parked import Parked, TooMany
 
@@ -46,11 +47,22 @@ def test_only_those_that_are_asked_are_rung_for(executor):
     assert wait_all(Parked(asked, executor), [1, 2, 3], 0.5) == [False, True, True]
 
 
-def test_many_that_wait_cost_one_query_a_look(executor):
+def test_many_that_wait_cost_one_query_a_look(executor, monkeypatch):
+    monkeypatch.setattr(parked, "LOOK_EVERY", 60)
     asked = Asked(999)
-    rung = wait_all(Parked(asked, executor), range(2000), 0.5)
+    rung = wait_all(Parked(asked, executor), range(2000), 2)
 
     assert (sum(rung), asked.looks) == (1, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_database_that_is_away_rings_for_nobody(error):
+    def away(*_):
+        raise error("The connection is closed.")
+
+    with connection.execute_wrapper(away):
+        assert device_api._asked_to_refresh() == set()
 
 
 def test_nobody_waits_nobody_looks(executor):

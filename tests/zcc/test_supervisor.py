@@ -13,6 +13,7 @@ import redis
 
 from tests.zcc.certificates import write_pem
 from tests.zcc.test_tree import is_alive, pid_in, wait_for
+from zcc.settings import broker_socket
 
 ROOT = Path(__file__).parents[2]
 PROCESSES = ("console", "device_api", "worker", "beat", "listener", "supervisor")
@@ -178,7 +179,7 @@ def test_ticks_are_sent_and_taken_again_after_the_broker_lost_everything(start, 
     shutil.rmtree(tmp_path / "valkey")
     os.kill(pid_in(tmp_path / "run" / "valkey.pid"), signal.SIGKILL)
 
-    broker = redis.Redis(unix_socket_path=str(tmp_path / "run" / "valkey.sock"))
+    broker = redis.Redis(unix_socket_path=str(broker_socket(tmp_path)))
     wait_for(lambda: ticks_sent(broker) >= 3, seconds=20)
     wait_for(lambda: broker.llen("zcc:zone") == 0)
     assert {name: zone.pid("ps1", name) for name in others} == others

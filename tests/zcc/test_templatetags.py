@@ -54,6 +54,27 @@ def test_ago_is_never_in_the_future(passed, text):
     assert times.ago_text(passed) == text
 
 
+@pytest.mark.parametrize(
+    ("kept", "shown"),
+    [
+        ("until 2026-11-23 13:32 UTC.", "until 23 Nov 2026, 14:32 CET."),
+        ("from 2026-07-01 23:30 UTC to", "from 2 Jul 2026, 01:30 CEST to"),
+        ("2026-13-99 13:32 UTC", "2026-13-99 13:32 UTC"),
+        ("9999-12-31 23:59 UTC", "9999-12-31 23:59 UTC"),
+        ("2026-11-23", "2026-11-23"),
+        ("Remint CA 2026-11-23 13:32 UTC", "Remint CA 2026-11-23 13:32 UTC"),
+    ],
+)
+def test_text_that_was_kept_is_shown_in_the_local_time(kept, shown):
+    with timezone.override("Europe/Copenhagen"):
+        assert times.local_times(kept) == shown
+
+
+def test_instant_is_kept_in_utc_whatever_zone_pages_use():
+    with timezone.override("Asia/Tokyo"):
+        assert times.stored_text(timezone.localtime(NOW)) == "2026-11-23 13:32 UTC"
+
+
 def test_ago_is_a_date_after_a_day():
     written = times.ago({"now": NOW}, NOW - timedelta(days=1))
 

@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 from cryptography import x509
 
+from tests.ports import free_port
 from tests.zcc.certificates import write_pem
 from zcc.processes import parts, tls, tree
 
@@ -36,11 +37,6 @@ def run_gunicorn(pem, port):
 def run_uvicorn(pem, port):
     hot = tls.HotContext(pem, tls.for_asyncio)
     parts.serve_asgi(asgi, host="127.0.0.1", port=port, hot=hot)
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def ask(port, *, timeout=5.0):
@@ -171,3 +167,21 @@ def test_half_open_handshakes_stop_nobody(server):
     finally:
         for connection in stuck:
             connection.close()
+
+
+def test_client_that_opens_a_connection_and_says_nothing_is_no_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(tls, "IO_TIMEOUT", 0.05)
+    ours, theirs = socket.socketpair()
+    write_pem(tmp_path / "server.pem", 1)
+    context = tls.for_threads(tmp_path / "server.pem")
+    client = ssl.create_default_context()
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    kept = []
+    shaking = threading.Thread(target=lambda: kept.append(client.wrap_socket(theirs)), daemon=True)
+    shaking.start()
+    server = context.wrap_socket(ours, server_side=True)
+    shaking.join()
+
+    server.setblocking(True)
+    with pytest.raises(ConnectionResetError):
+        server.recv(1)

@@ -11,6 +11,8 @@ import pytest
 
 from zcc.processes import logs, tree
 
+PATIENCE = 3  # a machine may be as many times slower than that on which the waits were written
+
 
 def sleep_for_ever():
     """End at SIGTERM, as a well-behaved process does."""
@@ -61,13 +63,21 @@ def is_alive(pid):
 
 
 def wait_for(condition, *, seconds=10):
-    """Wait until `condition` is true, and return what it is."""
-    deadline = time.monotonic() + seconds
+    """Wait until `condition` is true, and return what it is. What comes late does not fail."""
+    deadline = time.monotonic() + PATIENCE * seconds
     while time.monotonic() < deadline:
         if result := condition():
             return result
         time.sleep(0.02)
     raise AssertionError("it did not happen in time")
+
+
+def minds_sigterm(pid):
+    """Whether the process catches or ignores SIGTERM by now."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    lines = dict(line.split(":\t", 1) for line in text.splitlines())
+    bit = 1 << (signal.SIGTERM - 1)
+    return bool((int(lines["SigCgt"], 16) | int(lines["SigIgn"], 16)) & bit)
 
 
 def pid_in(path):
@@ -129,7 +139,7 @@ def test_children_stop_in_the_order_of_their_ranks(tmp_path):
     grove = tree.Tree(children)
     grove.tend()
     pids = {each.rank: each.pid for each in children}
-    time.sleep(0.3)  # for their signal handlers
+    wait_for(lambda: all(map(minds_sigterm, pids.values())))
 
     grove.stop()
 
@@ -141,7 +151,7 @@ def test_child_that_will_not_stop_is_killed(tmp_path):
     grove = tree.Tree([one])
     grove.tend()
     pid = one.pid
-    time.sleep(0.3)
+    wait_for(lambda: minds_sigterm(pid))
 
     grove.stop()
 

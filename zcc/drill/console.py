@@ -57,14 +57,15 @@ class Console:
     def numbers(self) -> Numbers:
         page = self.get("/certificates/")
         text = plain(page)
-        holding = re.search(r"([\d,]+) of ([\d,]+) hold the new CA", text)
+        holding = re.search(r"([\d,]+) trust the new CA", text)
+        counted = re.search(r"of ([\d,]+) ready\.", text)
         proven = re.search(r"([\d,]+) proven by a TLS connection", text)
         lost = re.search(r"Devices that would be lost ([\d,]+)", text)
         switched = re.search(r"([\d,]+) of [\d,]+ servers show their new certificate", text)
         return Numbers(
             lost=_number(lost),
             holding=_number(holding),
-            counted=_number(holding, 2),
+            counted=_number(counted),
             proven=_number(proven),
             switched=_number(switched),
         )

@@ -9,7 +9,7 @@ from zcc.drill.zone import ThrowAwayZone
 
 # Before the cut-off an operation can be cancelled for this long; the console asks for no less.
 LEAST = timedelta(seconds=30)
-MARGIN = timedelta(seconds=2)
+MARGIN = timedelta(seconds=5)  # what a busy console may take to answer
 TOO_CLOSE = timedelta(seconds=4)
 EVERY_SERVER = {"ps1", "ps2", "ps3", "auth1"}
 

@@ -28,7 +28,7 @@ class Drill:
     def __init__(self, zone: ThrowAwayZone, fleet: Fleet, report: Report) -> None:
         self.zone, self.fleet, self.report = zone, fleet, report
         # More devices take longer to be counted, and must not keep two cores busy by refreshing.
-        self.cutoff = timedelta(seconds=8 + len(fleet.all) / 5)
+        self.cutoff = timedelta(seconds=15 + len(fleet.all) / 5)
         self.refresh = 3 + len(fleet.all) / 15
         self.wire = Wire(zone)
         url = ports.console_url(zone.address("ps1"))
@@ -150,7 +150,7 @@ class Drill:
         numbers, (_, new) = self.console.numbers(), remint.new_ca
         holding = self._holding(remint)
         by_new_alone = self.wire.shake(dict.fromkeys(holding, new), self.wire.canaries())
-        self.report.compare("hold the new CA", numbers.holding, len(SERVERS) + len(holding))
+        self.report.compare("trust the new CA", numbers.holding, len(SERVERS) + len(holding))
         self.report.compare("proven", numbers.proven, len(by_new_alone.accepted()))
         self.report.compare("devices of the update", numbers.counted, self._everybody())
         if would_be_lost is not None:

@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 
 class GroundConfig(AppConfig):
-    """Registers `ground`, which has the rights of administrators and no table of its own."""
+    """Registers `ground`, which has the rights of administrators and the audit log."""
 
     name = "zcc.ground"
     label = "ground"

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Hashable
 from typing import TypeVar
 
-LARGE = 5_000
+LARGE = 2_000
 KEPT = 10.0  # seconds
 MOST = 500  # counts that are kept at once
 
@@ -33,3 +33,8 @@ def kept(
             _kept.clear()
         _kept[key] = (clock(), counts)
     return counts
+
+
+def forget() -> None:
+    """Make every count anew."""
+    _kept.clear()

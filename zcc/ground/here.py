@@ -35,6 +35,8 @@ class Identity:
     guid: str
     dns_name: str
     address: str
+    # Whether the DNS name is the host's own name; None: nobody has looked (whereabouts.keep_up).
+    follows_host_name: bool | None = None
 
     @property
     def queue(self) -> str:

@@ -21,12 +21,13 @@ QUESTIONS = ("Is the zone all right?", "What is happening?", "What must you do n
 
 @dataclass(frozen=True)
 class Answer:
-    """One sentence, one line of detail, and where it leads."""
+    """One sentence, one line of detail, and where they lead."""
 
     family: str
     say: str
     more: str = ""
     url: str = ""
+    more_url: str = ""
 
     @property
     def icon(self) -> str:

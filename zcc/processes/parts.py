@@ -12,14 +12,16 @@ from typing import Any
 import uvicorn
 from celery.beat import ScheduleEntry, Scheduler, SchedulingError
 from django.core.wsgi import get_wsgi_application
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from gunicorn.app.base import BaseApplication
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from agent import serve
+from devices import search_index
 from zcc.celery import app as celery_app
 from zcc.ground import here, ports
 from zcc.ground.wire import CLIENT_CERTIFICATE
-from zcc.processes import tls, tree
+from zcc.processes import lost_channel, tls, tree
 
 logger = logging.getLogger(__name__)
 
@@ -35,13 +37,27 @@ def pem(name: str) -> Path:
 
 def console(identity: here.Identity) -> None:
     """Serve the console over HTTPS."""
+    _ensure_search_index()
     hot = tls.HotContext(pem(identity.name), tls.for_threads)
     serve_wsgi(host=identity.address, port=ports.CONSOLE, hot=hot)
 
 
-def serve_wsgi(*, host: str, port: int, hot: tls.HotContext) -> None:
-    """Serve Django over HTTPS with the certificate that is current."""
+def _ensure_search_index() -> None:
+    """Look for the index that this version asks: Python's SQLite may be another one by now."""
+    try:
+        search_index.ensure(using=DEFAULT_DB_ALIAS)
+    except DatabaseError:  # the console must come up, and searches without it
+        logger.warning("The index of the devices' texts could not be made.", exc_info=True)
+    finally:
+        connections.close_all()  # no connection may be open in two processes
+
+
+def serve_wsgi(
+    *, host: str, port: int, hot: tls.HotContext, load: Callable[[], Any] = get_wsgi_application
+) -> None:
+    """Serve Django, or what `load` returns, over HTTPS with the certificate that is current."""
     Console(
+        load,
         bind=f"{host}:{port}",
         worker_class="gthread",
         workers=1,
@@ -64,8 +80,8 @@ def serve_wsgi(*, host: str, port: int, hot: tls.HotContext) -> None:
 class Console(BaseApplication):  # type: ignore[misc]
     """Gunicorn with its settings given as arguments."""
 
-    def __init__(self, **options: Any) -> None:
-        self.options = options
+    def __init__(self, load: Callable[[], Any], **options: Any) -> None:
+        self.application, self.options = load, options
         super().__init__()
 
     def load_config(self) -> None:
@@ -75,7 +91,7 @@ class Console(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Any:
         """Return the application; gunicorn calls this."""
-        return get_wsgi_application()
+        return self.application()
 
 
 class ImpatientLoop(asyncio.SelectorEventLoop):
@@ -163,6 +179,7 @@ def listener(identity: here.Identity) -> None:
 
 def worker(identity: here.Identity) -> None:
     """Carry out tasks: those of the zone, and those that only this server can do."""
+    lost_channel.install()
     process = celery_app.Worker(
         hostname=f"worker@{identity.name}",
         queues=["zone", identity.queue],

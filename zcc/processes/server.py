@@ -7,6 +7,7 @@ this process looks at the home once a second; it has no connection to lose.
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -15,7 +16,7 @@ from django.db import connections
 from agent.home import Home, HomeError
 from certificates import custody
 from devices.models import Device
-from zcc.ground import here
+from zcc.ground import here, whereabouts
 from zcc.processes import logs, parts
 from zcc.processes.tree import Child, Tree
 
@@ -43,12 +44,32 @@ def supervise(name: str) -> None:
     home = here.home(name)
     _repair(home)
     destroy_stray_keys(identity, home)
-    tree = Tree([_child(process, identity, rank) for rank, process in enumerate(PARTS)])
+    tree = Tree()
     tree.stop_on_signals()
+    moving = Moving(tree)
+    moving.follow(identity)
     try:
-        tree.watch(partial(_each_second, tree, home, name))
+        tree.watch(partial(_each_second, moving, home, name))
     finally:
         tree.stop()
+
+
+class Moving:
+    """The processes of a server, which begin anew when its host has another address."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree, self.address = tree, ""
+
+    def follow(self, identity: here.Identity) -> None:
+        """Let the processes listen where the server is now."""
+        address = whereabouts.address(identity)
+        if address == self.address:
+            return
+        if self.address or address != identity.address:
+            logger.warning("%s listens at %s now.", identity.name, address)
+        self.tree.stop()
+        self.address, found = address, replace(identity, address=address)
+        self.tree.children = [_child(process, found, rank) for rank, process in enumerate(PARTS)]
 
 
 def activate_if_due(home: Home, *, update_key: bytes, now: datetime) -> bool:
@@ -86,7 +107,7 @@ def _child(process: str, identity: here.Identity, rank: int) -> Child:
     )
 
 
-def _each_second(tree: Tree, home: Home, name: str) -> None:
+def _each_second(moving: Moving, home: Home, name: str) -> None:
     update_key = home.read_file(here.UPDATE_KEY)
     try:
         now = datetime.now(UTC) - here.last_skew(name)
@@ -94,7 +115,11 @@ def _each_second(tree: Tree, home: Home, name: str) -> None:
             logger.warning("%s switched without its worker.", name)
     except (HomeError, OSError) as error:
         logger.error("%s could not switch without its worker: %s", name, error)
-    for child in tree.children:
+    try:
+        moving.follow(here.identity(name))
+    except (OSError, ValueError) as error:  # it goes on where it is
+        logger.error("%s does not know its address: %s", name, error)
+    for child in moving.tree.children:
         logs.rotate(child.log)
 
 

@@ -102,6 +102,13 @@ class TimedSocket(ssl.SSLSocket):
             raise ConnectionResetError(errno.ECONNRESET, "The handshake failed.") from error
         self.settimeout(IO_TIMEOUT)
 
+    def recv(self, *args: Any) -> bytes:
+        """Read, or end the connection quietly: browsers open some that they do not use."""
+        try:
+            return super().recv(*args)
+        except TimeoutError as error:
+            raise ConnectionResetError(errno.ECONNRESET, "The client sent nothing.") from error
+
 
 class TimedContext(ssl.SSLContext):
     """A context whose sockets time out, in the handshake and after it."""

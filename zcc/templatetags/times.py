@@ -6,6 +6,7 @@ Dates, times and spans: `{% load times %}`. All in the current time zone, 24 hou
     {{ at|planned }}         Fri 4 Dec 2026, 02:00 CET        for anything planned
     {{ at|planned_in_full }} Friday 4 December 2026, 02:00 CET
     {{ at|short_moment }}    4 Dec, 01:50
+    {{ text|local_times }}   Until 28 Nov 2026, 21:43 CET      for a text that was kept in UTC
     {% clock at %}           14:29 today; 23 Nov, 14:29 on another day
     {% ago at %}             3 min ago, up to 24 h; then the date. Never: "Never"
     {% until at %}           in 10 days 11 h       (passed: "now")
@@ -18,6 +19,7 @@ Each date is a <time datetime>. The tags compare with `now` of the template's co
 or else the time of the request (zcc.context).
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,6 +32,8 @@ from django.utils.safestring import SafeString
 register = template.Library()
 
 DAY = timedelta(days=1)
+# Not in the name of an update, "Remint CA 2026-11-28 20:43 UTC", which is the same everywhere.
+_STORED = re.compile(r"(?<!\bCA )\b(\d{4}-\d\d-\d\d \d\d:\d\d) UTC\b", re.ASCII)
 UNITS = [("day", 86400), ("h", 3600), ("min", 60), ("s", 1)]
 
 
@@ -101,6 +105,25 @@ def planned_text(at: datetime) -> str:
     """Return a planned instant without markup, for sentences made in Python."""
     here = local(at)
     return f"{here:%a} {day_text(here)}, {here:%H:%M %Z}"
+
+
+def stored_text(at: datetime) -> str:
+    """Return an instant for a text that is kept: in UTC, and it says so. See `local_times`."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+@register.filter
+def local_times(text: str) -> str:
+    """Write a text that was kept, with its instants in the time zone that pages use."""
+    return _STORED.sub(_in_local_time, text)
+
+
+def _in_local_time(found: re.Match[str]) -> str:
+    try:
+        at = datetime.fromisoformat(found[1]).replace(tzinfo=UTC)
+        return f"{moment_text(at)} {local(at):%Z}"
+    except (ValueError, OverflowError):  # it only looks like an instant
+        return found[0]
 
 
 @register.filter
@@ -180,6 +203,12 @@ def timer(context: Mapping[str, Any], at: datetime) -> SafeString:
 def span(duration: timedelta) -> str:
     """Write a duration with its two largest units."""
     return _units(duration, 2)
+
+
+def coarse(words: str) -> str:
+    """Keep the larger unit of a span: a sentence that changes every second cannot be read."""
+    parts = words.split(" ")
+    return " ".join(parts[:2]) if parts[1:2] != ["s"] else "less than a minute"
 
 
 @register.filter

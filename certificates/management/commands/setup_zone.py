@@ -20,7 +20,8 @@ from certificates import installing, rebuilding
 from certificates.installing import CannotSetUp, ExternalCA, InternalCA
 from certificates.joining import CannotJoin, NewServer
 from devices.models import Zone
-from pki import backup, keys, names
+from pki import backup, describe, keys, names
+from pki.backup_contents import Contents
 from zcc.ground import clock, here, secrets
 
 Answer = TypeVar("Answer")
@@ -74,9 +75,10 @@ class Command(BaseCommand):
         server = self._server(options)
         username = self._ask("Administrator", options["admin"], _username)
         password = self._password(options["password_file"])
+        external = self._external_of(contents, options, server=server)
         try:
             zone = rebuilding.rebuild_zone(
-                contents, server, home=here.home(server.name), now=clock.now()
+                contents, server, external, home=here.home(server.name), now=clock.now()
             )
         except (CannotSetUp, CannotJoin) as error:
             raise CommandError(str(error)) from error
@@ -88,7 +90,26 @@ class Command(BaseCommand):
             "knew them is gone. Start it with: manage.py runzone"
         )
 
-    def _backup(self, options: dict[str, Any]) -> backup.Contents:
+    def _external_of(
+        self, contents: Contents, options: dict[str, Any], *, server: NewServer
+    ) -> ExternalCA | None:
+        """Ask for what the zone's external CA has signed for this server, if it had one."""
+        if contents.external is None:
+            return None
+        name = describe.describe(contents.external).subject
+        self.stdout.write(
+            f"The zone's CA was external: {name}. Give what it signed for {server.dns_name}."
+        )
+        found = self._external(options, server=server)
+        if found.root != contents.external:
+            root = describe.describe(found.root).subject
+            self.stderr.write(
+                f"Mind that this chain ends at another certificate: {root}. Devices that know only "
+                "the first one need the Certificate Updater Tool."
+            )
+        return found
+
+    def _backup(self, options: dict[str, Any]) -> Contents:
         """Ask for file and passphrase until one opens the other."""
         file, given = options["from_backup"], options["passphrase_file"]
         while True:
@@ -103,7 +124,7 @@ class Command(BaseCommand):
     def _passphrase(self) -> str:
         if not sys.stdin.isatty():
             raise CommandError("Give the backup's passphrase with --passphrase-file.")
-        return getpass.getpass("Passphrase of the backup: ")
+        return _typed(getpass.getpass, "Passphrase of the backup: ")
 
     def _server(self, options: dict[str, Any]) -> NewServer:
         dns_name = self._ask("DNS name of this server", options["dns"], names.check_dns_name)
@@ -144,7 +165,7 @@ class Command(BaseCommand):
             raise CommandError("Give the administrator's password with --password-file.")
         while True:
             try:
-                return _password(getpass.getpass("Password of the administrator: "))
+                return _password(_typed(getpass.getpass, "Password of the administrator: "))
             except ValueError as error:
                 self.stderr.write(str(error))
 
@@ -153,7 +174,7 @@ class Command(BaseCommand):
         while True:
             if given is None and not sys.stdin.isatty():
                 raise CommandError(f"{question} is missing. See --help for its option.")
-            answer = given if given is not None else input(f"{question}: ")
+            answer = given if given is not None else _typed(input, f"{question}: ")
             try:
                 return check(answer)
             except ValueError as error:
@@ -164,6 +185,14 @@ class Command(BaseCommand):
         if not sys.stdin.isatty():
             raise CommandError(sentence)
         self.stderr.write(sentence)
+
+
+def _typed(ask: Callable[[str], str], question: str) -> str:
+    """Return what is typed; the end of the input, Ctrl-D, ends the command."""
+    try:
+        return ask(question)
+    except EOFError as error:
+        raise CommandError("The input ended before the answer. No zone was set up.") from error
 
 
 def _addresses(text: str) -> list[str]:

@@ -14,7 +14,7 @@ from pki import csr, keys
 from tests.certificates.engine import changing
 from tests.certificates.engine.importing_stories import acme, by_hand, pem_of
 from tests.certificates.engine.test_imported import generate
-from tests.certificates.external_ca import BY_KEY, LEAF
+from tests.certificates.external_ca import BY_KEY, BY_SERIAL, LEAF
 from zcc.ground import clock
 
 __all__ = ["acme", "by_hand"]
@@ -83,6 +83,20 @@ def test_wildcard_in_another_form_is_accepted(living, homes, by_hand, acme):
     look(living)
 
     assert (future_of("ps1"), problem_of("ps1")) == (expected, "")
+
+
+@pytest.mark.parametrize(("names_issuer_by", "is_said"), [(BY_SERIAL, True), (BY_KEY, False)])
+def test_what_the_link_cannot_carry_is_said_in_its_row(
+    client, living, homes, by_hand, acme, names_issuer_by, is_said
+):
+    put(homes["ps1"], acme, "ps1", by="root", extensions=LEAF + names_issuer_by)
+    look(living)
+    client.force_login(living.alice)
+
+    page = client.get("/certificates/").text
+
+    assert future_of("ps1")
+    assert ("The link does not carry it" in page) is is_said
 
 
 def test_key_never_leaves_the_home(living, homes, by_hand, acme):

@@ -2,9 +2,10 @@
 
 import pytest
 
-from certificates import api, guard
+from certificates import api, guard, taking_part
 from certificates.models import ServerCertificate
 from devices import actions as devices
+from devices import contacts
 from devices.models import Device
 from systemupdates.models import DeviceUpdate
 from tests.certificates.engine.test_guard import (
@@ -32,7 +33,7 @@ def is_proven(device, operation):
 def report_trust(device, *authorities):
     found = Device.objects.get(pk=device.pk)
     trusted = {"trust": [ca.sha256 for ca in authorities]}
-    devices.record_contact(found, trusted, now=clock.now())
+    contacts.record_contact(found, trusted, now=clock.now())
 
 
 def test_right_leaf_from_a_device_that_trusts_only_the_old_ca_proves_nothing(
@@ -46,6 +47,16 @@ def test_right_leaf_from_a_device_that_trusts_only_the_old_ca_proves_nothing(
     assert not is_proven(ws1, operation)
     assert list(guard.lost(operation)) == [ws1]
     assert "would be lost" in at_cutoff(living, operation).held_reason
+
+
+def test_retired_device_is_not_among_the_proven(operation, ws1):
+    be_ready(ws1, operation)
+    report_proof(ws1, operation, leaf=leaf_of("ps1", operation))
+    assert is_proven(ws1, operation)
+
+    Device.objects.filter(pk=ws1.pk).update(retired_at=clock.now())
+
+    assert not is_proven(ws1, operation)
 
 
 def test_proof_ends_when_the_device_does_not_trust_the_new_ca_any_more(operation, ws1):
@@ -93,7 +104,7 @@ def test_leaf_that_is_live_or_was_proves_nothing(operation, ws1, state):
 
 def test_device_proves_nothing_for_another_one(living, operation, ws1):
     other = living.add_workstation("ws2")
-    api.join_operation(other, now=clock.now())
+    taking_part.join_operation(other, now=clock.now())
     be_ready(ws1, operation)
     be_ready(other, operation)
     proof = {"update": str(operation.update.guid), "leaf": leaf_of("ps1", operation)}
@@ -111,9 +122,13 @@ def test_proof_does_not_outlast_a_new_installation(living, operation, ws1):
     key = devices.create_registration_key(living.zone, name="k", now=clock.now())
     told = {"name": ws1.name, "kind": "workstation", "dns_name": ws1.dns_name}
 
-    devices.enrol(key, devices.check_enrolment(told), now=clock.now())
+    again, _ = devices.enrol(key, devices.check_enrolment(told), now=clock.now())
+    taking_part.enrolled(again, now=clock.now())
 
     assert not is_proven(ws1, operation)
+    row = operation.update.device_updates.get(device=ws1)
+    assert (row.state, row.proof_leaf, row.proven_at) == ("assigned", "", None)
+    assert row.events.last().state == "assigned"
 
 
 def test_link_carries_nobody_who_has_refused_the_canary(living, ws1):

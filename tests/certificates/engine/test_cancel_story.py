@@ -4,11 +4,14 @@ from datetime import timedelta
 
 import pytest
 
-from certificates import trust
+from agent import satellite
+from certificates import api, trust
 from certificates.actions import operations
 from certificates.models import LinkCertificate, Operation, ServerCertificate
 from certificates.models.operation import IllegalTransition
-from systemupdates.models import DeviceUpdate, Replication
+from devices.models import Device
+from systemupdates import overview
+from systemupdates.models import DeviceUpdate, Replication, SystemUpdate
 from tests.certificates.engine.conftest import SERVERS
 from zcc.ground import clock, here
 
@@ -104,13 +107,31 @@ def test_running_server_that_does_not_confirm_makes_the_cancel_fail(living, home
     operation.refresh_from_db()
     assert operation.state == "cancel_failed"
     assert "ps2 did not confirm within 5 min" in operation.problem
+    assert "server.cer.d: Is a directory. Mend it there" in operation.problem
+    assert "Errno" not in operation.problem
 
-    operations.clear_failure(operation)
+    operations.clear_failure(operation, by=None, now=clock.now())
     obstacle.unlink()
     obstacle.parent.rmdir()
     operation.servers.update(retry_at=None)
     cancel(living, operation)
     assert operation.state == "cancelled"
+
+
+def test_content_that_is_removed_is_called_available_by_nobody(living, homes):
+    operation = living.reach("assigned")
+    obstacle = homes["ps2"].path / "remint-repo" / "server.cer.d" / "x"
+    obstacle.parent.mkdir()
+    obstacle.touch()
+
+    cancel(living, operation)
+
+    assert operation.state == "cancelling"
+    rows = operation.update.replications.select_related("server")
+    assert {row.server.name for row in rows if homes[row.server.name].content_items()} == {
+        row.server.name for row in rows
+    }
+    assert not homes["ps3"].content_items()
 
 
 @pytest.mark.parametrize("minutes", [10, 9, 0, -5])
@@ -150,3 +171,66 @@ def test_cancel_and_arming_have_one_winner(living):
 
     assert operation.events.filter(state__in=["armed", "cancelling"]).count() == 1
     assert here.home("ps1").staged() is not None
+
+
+@pytest.fixture
+def cancelling(living):
+    """A cancel that no server has confirmed yet, with a device that has applied the update."""
+    operation = living.reach("assigned")
+    both = sorted([operation.old_ca.sha256, operation.new_ca.sha256])
+    Device.objects.filter(name="ws1").update(trusted_fingerprints=both)
+    rows_of("ws1").move(to="pending", by=None, at=clock.now())
+    operations.cancel(operation, by=living.alice, now=clock.now())
+    operation.refresh_from_db()
+    assert operation.state == "cancelling"
+    return operation
+
+
+def rows_of(name):
+    return DeviceUpdate.objects.filter(device__name=name)
+
+
+def report(name, *anchors):
+    """Let the device say whom it trusts."""
+    rows = Device.objects.filter(name=name)
+    rows.update(trusted_fingerprints=[ca.sha256 for ca in anchors])
+    api.record(rows.select_related("zone").get(), {}, now=clock.now())
+
+
+def test_device_that_has_taken_the_ca_back_is_canceled_before_the_others(living, cancelling):
+    report("ws1", cancelling.old_ca, cancelling.new_ca)
+    assert rows_of("ws1").get().state == "pending"
+
+    report("ws1", cancelling.old_ca)
+
+    assert rows_of("ws1").get().word == "Canceled"
+    assert rows_of("ps1").get().state != "withdrawn"
+    counts = overview.count_devices([cancelling.update])[cancelling.update_id]
+    assert counts.by_state == {"pending": 3, "withdrawn": 1}  # the servers, and it
+
+    living.run()
+
+    update = SystemUpdate.objects.get(pk=cancelling.update_id)
+    assert (update.state, update.at_withdrawal) == ("withdrawn", {"pending": 4})
+
+
+def test_device_that_says_nothing_of_its_trust_has_taken_nothing_back(cancelling):
+    report("ws1")
+
+    assert rows_of("ws1").get().state == "pending"
+
+
+def test_satellite_is_clean_before_the_cancel_is_through(living, make_satellite):
+    auth1 = make_satellite()
+    auth1.refresh(4)
+    operation = living.reach("assigned")
+    auth1.refresh(4)
+    operations.cancel(operation, by=living.alice, now=clock.now())
+    progress = operation.servers.get(device=auth1.row)
+    auth1.home.clean(str(operation.guid))
+
+    device = Device.objects.select_related("zone").get(pk=auth1.row.pk)
+    api.record(device, {"certificates": satellite.report(auth1.home, auth1.slots)}, now=clock.now())
+
+    progress.refresh_from_db()
+    assert progress.cleaned_at is not None

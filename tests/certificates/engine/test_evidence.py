@@ -13,7 +13,7 @@ from certificates import keys, tasks
 from certificates.actions import authorities, decisions, evidence
 from certificates.models import EvidencePack, KeyEnd
 from devices.models import Device
-from systemupdates import actions as updates
+from systemupdates import chosen
 from tests.certificates.engine.wire import on_the_wire
 from zcc.ground import clock, here
 
@@ -51,7 +51,7 @@ def test_pack_of_an_operation_with_real_devices_holds(wired, tmp_path, capsys):
     operation = wired.assign(awake, policy="strict")
     operation.refresh_from_db()
     left_out = [Device.objects.get(name="ignored")]
-    updates.ignore(operation.update, left_out, by=wired.alice, now=clock.now())
+    chosen.ignore(operation.update, left_out, by=wired.alice, now=clock.now())
     decisions.sign_off(operation, {lost.pk}, reason="in store", by=wired.alice, now=clock.now())
     wired.activate(operation, awake)
     evidence.request_pack(operation, by=wired.alice, now=clock.now())

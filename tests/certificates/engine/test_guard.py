@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from certificates import api, guard
+from certificates import api, guard, taking_part
 from certificates.actions import decisions
 from certificates.models import Operation, ServerCertificate
 from devices.models import Device
@@ -65,6 +65,16 @@ def test_device_that_nothing_carries_holds_the_operation(living, ws1):
     assert (entry.device, entry.helps) == (ws1, "Run the Certificate Updater Tool")
 
 
+def test_mobile_that_nothing_carries_is_helped_by_a_re_enrolment_link(living, ws1):
+    operation = living.reach("assigned")
+    forget_everything(ws1)
+    Device.objects.filter(pk=ws1.pk).update(kind="mobile")
+
+    (entry,) = guard.why_lost(guard.lost(operation), operation)
+
+    assert entry.helps == "Enrol it again with a re-enrolment link"
+
+
 def test_in_strict_only_the_proof_counts(living, ws1):
     operation = living.reach("assigned", policy="strict")
     assert list(guard.lost(operation)) == [ws1]
@@ -118,7 +128,7 @@ def test_ignored_and_retired_devices_are_not_counted(living, ws1):
     forget_everything(ws1)
     other = living.add_workstation("ws2")
     forget_everything(other)
-    api.join_operation(other, now=clock.now())
+    taking_part.join_operation(other, now=clock.now())
     DeviceUpdate.objects.filter(device=ws1).move(to="ignored", by=living.alice, at=clock.now())
     Device.objects.filter(pk=other.pk).update(retired_at=clock.now())
 

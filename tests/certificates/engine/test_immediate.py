@@ -6,15 +6,19 @@ from uuid import uuid4
 import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from certificates import installing, links, trust
+from agent.mobile import Link
+from certificates import installing, links, mobiles_to_enrol, trust
 from certificates.actions import authorities, decisions, operations
 from certificates.installing import InternalCA
 from certificates.models import CertificateAuthority, LinkCertificate, Operation
+from certificates.models.server_step import MOST_FAILURES
+from certificates.standing import Standing
 from devices.models import Device
 from tests.certificates import building
 from tests.certificates.engine import changing
 from tests.certificates.engine.conftest import SERVERS, Living, new_server
 from tests.certificates.engine.importing_stories import bring, pem_of, signed
+from tests.certificates.engine.test_mobiles import Phone
 from tests.certificates.external_ca import ExternalCA
 from zcc.ground import clock, here
 
@@ -81,6 +85,57 @@ def test_servers_switch_at_once_and_the_update_follows(expired):
     ]
 
 
+def test_tool_makes_the_switch_on_the_initiating_server_and_then_on_the_others(expired):
+    operation = expired.remint()
+    expired.run()
+
+    rows = list(operation.servers.select_related("device").order_by("updater_ran_at"))
+    assert (rows[0].device.name, len(rows)) == ("ps1", 3)
+    for row in rows:
+        assert "Its new server certificate is in use now." in row.updater_runs.last().said
+        assert row.updater_ran_at < row.activated_at
+    first = rows[0].updater_ran_at
+    assert all(first < row.staged_at for row in rows[1:])
+
+
+def test_servers_switch_without_a_tool_that_fails(expired, monkeypatch):
+    monkeypatch.setenv("ZCC_UPDATER_FAULTS", "updater-followed:kill")
+    operation = expired.remint()
+    waited = []
+    for _ in range(2 * MOST_FAILURES - 1):  # with its last one the others begin
+        operation.servers.update(updater_retry_at=None)
+        expired.run()
+        waited.append(switched_to(operation))
+
+    assert waited == [[], [], ["ps1"], ["ps1"], SERVERS]
+    problems = set(operation.servers.values_list("updater_problem", flat=True))
+    assert len(problems) == 3 and all("was killed" in problem for problem in problems)
+
+
+def test_servers_switch_also_when_a_home_cannot_follow_after_the_tool(expired):
+    file = here.home("ps1").path / here.ISSUERS
+    file.unlink()
+    file.mkdir()
+    operation = expired.remint()
+
+    expired.run()
+
+    assert switched_to(operation) == SERVERS
+
+
+def test_others_do_not_wait_for_an_initiating_server_that_is_down(expired):
+    operation = expired.remint()
+    expired.run(only=("prepare", "issue", "make_updater_tool"))
+    for _ in range(2):
+        expired.run(only=("server_step",), turns=1)
+        expired.run(only=("issue",))
+    expired.fall_silent("ps1")
+
+    expired.run()
+
+    assert switched_to(operation) == ["ps2", "ps3"]
+
+
 def test_new_ca_is_active_and_no_link_is_made_by_a_dead_one(expired):
     operation = expired.remint()
     expired.run()
@@ -130,7 +185,7 @@ def test_server_that_was_down_switches_when_it_is_back(expired):
 def test_servers_do_not_wait_for_content(expired):
     """Their own certificates come from the database, whatever the content servers do."""
     expired.remint()
-    expired.run(only=("prepare", "issue", "server_step"))
+    expired.run(only=("prepare", "issue", "make_updater_tool", "server_step"))
 
     assert all(here.home(name).live().operation for name in SERVERS)
 
@@ -235,6 +290,21 @@ def test_page_lists_who_must_learn_the_new_ca_until_they_have(client, expired):
     assert "Devices that must learn the new CA" not in after
 
 
+def test_page_promises_nothing_of_a_date_that_has_passed(client, expired):
+    operation = expired.remint()
+    expired.run()
+    finish(expired)
+    old_ends = Operation.objects.get(pk=operation.pk).old_ca.expires_at
+
+    text = page(client, expired)
+    story = client.get(f"/certificates/operations/{operation.pk}/").text
+
+    assert "<dt>Old CA expired</dt>" in text
+    assert f"before {old_ends:%-d %b %Y}" not in text
+    assert "It does not end by itself." in text
+    assert "Was late" not in story
+
+
 def test_old_ca_is_retired_when_nobody_needs_it_and_the_rescue_port_ends(expired):
     operation = expired.remint()
     expired.run()
@@ -274,3 +344,29 @@ def import_for(living, acme, operation, *names):
 
 def switched_to(operation):
     return [name for name in SERVERS if here.home(name).live().operation == str(operation.guid)]
+
+
+def test_mobiles_come_back_by_the_links_that_are_made_for_all(expired):
+    then = clock.now() - TWO_YEARS
+    phone = Phone(expired.zone)
+    phone.enrol()
+    ends = then + timedelta(days=365)
+    phone.device.identities.update(valid_from=then, expires_at=ends)
+    expired.remint()
+    expired.run()
+    finish(expired)
+    [mobile] = mobiles_to_enrol.to_enrol(expired.zone, now=clock.now())
+    assert mobile == phone.device
+    # The page sends nobody to it with the Certificate Updater Tool, which is not for mobiles.
+    stranded = Standing(expired.zone, now=clock.now()).stranded
+    assert [device.name for device in stranded.first] == ["ws1"]
+
+    wanted = {"days": 14, "also_with_link": False, "by": expired.alice, "now": clock.now()}
+    [made] = mobiles_to_enrol.make_links(expired.zone, **wanted)
+    again = Phone(expired.zone, secret=Link.read(made.link).secret)
+    assert again.enrol().status == 200
+    again.sync("pending", "completed", anchors=[expired.ca])
+
+    assert (again.device, again.issuer, again.status) == (mobile, expired.ca, "completed")
+    assert not mobiles_to_enrol.to_enrol(expired.zone, now=clock.now()).exists()
+    assert expired.ca.sha256 in Link.read(made.link).fingerprints

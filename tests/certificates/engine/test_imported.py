@@ -129,12 +129,14 @@ def refusals(acme, operation):
     return [
         (pem_of(weak), "MD5 or SHA-1"),
         (pem_of(other.sign_server(csr), other.intermediate, other.root), "another CA than"),
+        (pem_of(other.sign_server(csr), other.intermediate), "it is not from "),
+        (pem_of(acme.sign_server(csr, names="none"), acme.intermediate), "names no DNS name: it"),
         (pem_of(other.sign_server(csr)), 'the issuer "CN=Other Issuing CA, O=Other" is missing'),
         (pem_of(acme.sign_server(csr, extensions=CA + BY_KEY)), "the certificate of a CA, not of"),
-        (pem_of(acme.sign_server(csr, extensions=client + BY_KEY)), "not accepted for ps1"),
+        (pem_of(acme.sign_server(csr, extensions=client + BY_KEY)), "allow serverAuth"),
         (pem_of(acme.sign_server(csr, days=0)), "before it would be used on"),
         (pem_of(ExternalCA(acme.folder.parent, "Wrong").root), "certificate of a CA"),
-        (b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", "no certificate that"),
+        (b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", "a damaged one. Fetch"),
     ]
 
 

@@ -62,7 +62,8 @@ def test_broken_off_command_goes_on_where_it_was(living, token):
 def test_request_that_was_changed_in_the_database_is_refused(living, token, column):
     request = ask(token)
     known = getattr(request, column)
-    changed = known[:-1] + (b"\x00" if isinstance(known, bytes) else "x")
+    last = bytes([known[-1] ^ 1]) if isinstance(known, bytes) else "x"
+    changed = known[:-1] + last
     JoinRequest.objects.filter(pk=request.pk).update(**{column: changed})
 
     refused = answer(request)

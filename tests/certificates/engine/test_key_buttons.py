@@ -58,7 +58,11 @@ def press(console, living, stem, **changes):
     answer = console.post(address(stem), data_for(stem, living, **changes))
     assert answer.status_code == 303
     living.run()
-    return console.get(answer["Location"]), KeyRequest.objects.latest("pk")
+    return console.get(answer["Location"], follow=True), KeyRequest.objects.latest("pk")
+
+
+def fetch(console, request):
+    return console.get(reverse("certificates:download_backup", args=[request.guid]))
 
 
 def test_backup_is_made_fetched_and_then_remembered(console, carol, filed):
@@ -67,13 +71,22 @@ def test_backup_is_made_fetched_and_then_remembered(console, carol, filed):
     assert "was read back with its passphrase" in page.text
     assert (request.state, request.asked_by) == ("done", carol)
     assert not VerifiedBackup.objects.exists()  # nobody has it yet
-    file = console.get(reverse("certificates:download_backup", args=[request.guid]))
-    assert backup.read(file.content, PASSPHRASE).newest.guid == filed.ca.guid
+    file = fetch(console, request)
+    assert backup.read(file.getvalue(), PASSPHRASE).newest.guid == filed.ca.guid
     assert file["Content-Disposition"].startswith('attachment; filename="test-zone-ca-')
     assert file["Cache-Control"] == "no-store"
     remembered = VerifiedBackup.objects.get()
     assert (remembered.authority, remembered.by) == (filed.ca, carol)
     assert remembered.file_sha256 == request.file_sha256
+
+
+def test_backup_that_was_not_fetched_to_its_end_does_not_count(console, filed):
+    _, request = press(console, filed, "backup_ca")
+    begun = fetch(console, request)
+
+    assert next(begun.streaming_content)  # the server cannot write it, and does not come back
+
+    assert not VerifiedBackup.objects.exists()
 
 
 def test_backup_says_which_key_it_will_lack(console, living):
@@ -98,22 +111,22 @@ def test_backup_says_which_key_it_will_lack(console, living):
 
 def test_backup_first_is_said_until_there_is_one(console, filed):
     index, remint = reverse("certificates:index"), reverse("certificates:remint_ca")
-    assert "There is no verified backup" in console.get(index).text
+    assert console.get(index).text.count("Its key exists once, on ps1.") == 1
     assert "Back up first." in console.get(remint).text
     assert "None yet" in console.get(index).text
 
     _, request = press(console, filed, "backup_ca")
-    console.get(reverse("certificates:download_backup", args=[request.guid]))
+    fetch(console, request).getvalue()
 
     page = console.get(index).text
-    assert "There is no verified backup" not in page
+    assert "Its key exists once" not in page
     assert "by carol, verified" in page
     assert "Back up first." not in console.get(remint).text
 
 
 def test_backup_first_comes_back_with_a_new_key(console, filed):
     _, request = press(console, filed, "backup_ca")
-    console.get(reverse("certificates:download_backup", args=[request.guid]))
+    fetch(console, request).getvalue()
 
     filed.reach("overlap")
 
@@ -128,6 +141,7 @@ def test_verification_says_what_the_file_holds(console, carol, filed):
 
     assert "This backup is good." in page.text
     assert "Generation 1" in page.text
+    assert "Update key" in page.text
     assert (request.state, request.asked_by) == ("done", carol)
     assert role(filed) == {"ps1"}
 
@@ -149,13 +163,46 @@ def test_move_gives_the_role_to_the_server(console, carol, filed):
     assert role(filed) == {"ps2"}
 
 
-def test_wrong_passphrase_is_said_and_changes_nothing(console, filed):
-    page, request = press(console, filed, "restore_ca", passphrase="something else")
+@pytest.mark.parametrize(
+    ("stem", "failed"),
+    [
+        ("restore_ca", "The CA was not restored."),
+        ("verify_backup", "The backup was not verified."),
+    ],
+)
+def test_wrong_passphrase_leads_back_to_the_form(console, filed, stem, failed):
+    page, request = press(console, filed, stem, passphrase="something else")
 
-    assert "The CA was not restored." in page.text
-    assert "The passphrase does not open this file" in page.text
-    assert "Nothing has changed." in page.text
+    form = page.context["form"]
+    assert page.redirect_chain == [(f"{address(stem)}?again={request.guid}", 303)]
+    assert "The passphrase does not open this file" in form["passphrase"].errors[0]
+    assert failed in page.text and "Nothing has changed." in page.text
+    assert "Choose backup.zip again" in page.text
+    assert "something else" not in page.text
     assert (request.state, role(filed)) == ("refused", {"ps1"})
+    if stem == "restore_ca":
+        assert form["server"].value() == server("ps2").pk  # what was chosen stays
+
+
+def test_damaged_file_and_one_too_late_lead_back_to_the_form(console, filed):
+    damaged = SimpleUploadedFile("half.zip", filed.file[:-1])
+    page, _ = press(console, filed, "verify_backup", backup_file=damaged)
+    assert "or the file is damaged" in page.context["form"]["passphrase"].errors[0]
+    answer = console.post(address("verify_backup"), data_for("verify_backup", filed))
+    KeyRequest.objects.open().update(state="refused", problem="ps1 did not do it.")
+
+    page = console.get(answer["Location"], follow=True)
+
+    assert page.context["form"].non_field_errors() == ["ps1 did not do it."]
+
+
+def test_what_was_refused_to_somebody_else_is_not_shown(client, console, filed):
+    press(console, filed, "verify_backup", passphrase="something else")
+    request = KeyRequest.objects.latest("pk")
+    client.force_login(building.make_person("eve", "back_up_ca"))
+
+    for again in (request.guid, "x"):
+        assert "does not open" not in client.get(f"{address('verify_backup')}?again={again}").text
 
 
 @pytest.mark.parametrize(
@@ -246,7 +293,7 @@ def test_page_says_that_restore_is_the_way_when_the_ca_server_is_gone(console, f
 @pytest.mark.parametrize(
     ("stem", "labels"),
     [
-        ("backup_ca", ["Backup CA", "Passphrase", "Confirm", "Your password", "Verify backup"]),
+        ("backup_ca", ["Backup CA", "Passphrase", "Confirm", "Your password"]),
         ("verify_backup", ["Verify backup", "Backup file", "Passphrase"]),
         ("restore_ca", ["Restore CA", "Backup file", "Primary Server", "Passphrase"]),
         ("move_ca_role", ["Move Certificate Authority", "Certificate server now", "ps3.test.zone"]),
@@ -275,4 +322,4 @@ def test_request_shows_itself_until_it_is_done(console, filed):
     assert "ps1 makes the backup and reads it back." in page
     assert 'hx-trigger="every 1s"' in page
     filed.run()
-    assert 'hx-trigger="every 1s"' not in console.get(answer["Location"]).text
+    assert "makes the backup" not in console.get(answer["Location"]).text

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from cryptography import x509
 
 from agent import faults
 from certificates import key_ends, keys, retirement, tasks
@@ -46,6 +47,24 @@ def test_key_lives_as_long_as_what_it_signed(living, retired):
 
     assert (end.authority, end.due_at) == (retired.old_ca, max(ends))
     assert has_key(retired.old_ca)
+
+
+def test_last_end_is_known_without_reading_certificates(living, retired, django_assert_num_queries):
+    old_ca = retired.old_ca
+    issued = old_ca.issued.exclude(purpose="ca")
+    ends = [x509.load_der_x509_certificate(bytes(row.der)).not_valid_after_utc for row in issued]
+
+    with django_assert_num_queries(2) as queries:
+        assert key_ends.last_expiry(old_ca) == max(ends)
+    assert not issued.filter(expires_at=None).exists()
+    assert "MAX(" in queries[1]["sql"]
+
+
+def test_certificate_without_a_noted_end_counts(living, retired):
+    last = key_ends.last_expiry(retired.old_ca)
+    retired.old_ca.issued.filter(expires_at=last).update(expires_at=None)
+
+    assert key_ends.last_expiry(retired.old_ca) == last
 
 
 def test_key_is_destroyed_when_its_day_has_come_and_the_history_says_so(living, retired):

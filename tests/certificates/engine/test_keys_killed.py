@@ -6,6 +6,11 @@ from django.db import connection, connections
 from agent import faults
 from certificates.models import KeyRemoval, KeyRequest
 from tests.agent.killing import was_killed
+from tests.certificates.engine.beside_external import (
+    assert_only_signing_server,
+    outside,
+    retired,
+)
 from tests.certificates.engine.keeping import (
     after,
     ask_backup,
@@ -16,6 +21,8 @@ from tests.certificates.engine.keeping import (
     make_backup,
 )
 from zcc.ground import clock
+
+__all__ = ["outside", "retired"]
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -67,6 +74,36 @@ def test_killed_restore_ends_with_one_server_that_signs(living, point):
 
     assert after(request) == ("done", "")
     assert_only_holder(living, "ps2")
+
+
+@pytest.mark.parametrize(
+    "point",
+    ["move-sealed", *STORING[:-1], "identity-key-stored", "move-stored", "move-proven",
+     "move-checked", *DESTROYING, "identity-key-destroyed"],
+)  # fmt: skip
+def test_killed_move_beside_an_external_ca_ends_with_one_server_that_signs(outside, point):
+    request = ask_move(outside, to="ps2", on="ps3")
+    kill_at(outside, point)
+
+    outside.run()
+
+    assert after(request) == ("done", "")
+    assert_only_signing_server(outside, "ps2")
+
+
+@pytest.mark.parametrize(
+    "point",
+    ["restore-opened", "identity-key-stored", "restore-stored", "role-moved", "key-destroyed",
+     "identity-key-destroyed"],
+)  # fmt: skip
+def test_killed_restore_beside_an_external_ca_ends_with_one_server_that_signs(retired, point):
+    request = ask_restore(retired, make_backup(retired), to="ps2", on="ps3")
+    kill_at(retired, point)
+
+    retired.run()
+
+    assert after(request) == ("done", "")
+    assert_only_signing_server(retired, "ps2")
 
 
 @pytest.mark.parametrize("point", ["backup-asked", "backup-made", "backup-read-back"])

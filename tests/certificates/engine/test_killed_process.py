@@ -80,6 +80,35 @@ def test_preparing_makes_one_key_one_ca_and_a_certificate_a_server(living, homes
     ]
 
 
+@pytest.mark.parametrize(
+    ("point", "available"),
+    [
+        ("content-fetched:1", 1),
+        ("content-counted:1", 2),
+        ("content-fetched:2", 2),
+        ("content-counted:2", 3),
+    ],
+)
+def test_killed_replication_is_counted_as_far_as_it_came_and_assigned_once(
+    living, point, available
+):
+    operation = living.reach("replicating")
+    living.replicate_now()
+    kill_at(living, point)
+
+    replications = operation.update.replications
+    assert replications.filter(state="available").count() == available
+    operation.refresh_from_db()
+    assert operation.state == "replicating"
+    past = clock.now()
+    replications.exclude(claim_id=None).update(lease_until=past)
+    living.run()
+
+    assert replications.filter(state="available").count() == 3
+    assert operation.update.events.filter(state="assigned").count() == 1
+    assert operation.events.filter(state="assigned").count() == 1
+
+
 @pytest.mark.parametrize("point", ["planned:1", "signed:1", "planned:5", "signed:5"])
 def test_write_ahead_rows_account_for_every_signature(living, point):
     living.remint()
@@ -112,6 +141,20 @@ def test_server_killed_while_it_switches_ends_with_the_new_certificate(living, h
     assert ServerCertificate.objects.current().filter(operation=operation).count() == 3
     operation.refresh_from_db()
     assert operation.state == "overlap"
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+def test_worker_killed_after_the_updater_tool_ran_runs_it_again(living, nth):
+    living.reach("replicating")
+    living.replicate_now()
+    kill_at(living, f"updater-ran:{nth}")
+    noted = ServerProgress.objects.exclude(updater_ran_at=None).count()
+
+    living.run()
+
+    rows = ServerProgress.objects.order_by("updater_ran_at")
+    assert (noted, rows.first().device.name) == (nth - 1, "ps1")
+    assert rows.filter(updater_problem="").exclude(updater_ran_at=None).count() == 3
 
 
 @pytest.mark.parametrize(

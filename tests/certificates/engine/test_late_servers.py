@@ -97,3 +97,18 @@ def test_devices_turn_comes_also_after_the_activation(living):
 
     operation.update.refresh_from_db()
     assert operation.update.wave == 2
+
+
+def test_server_that_skipped_a_generation_is_not_pending_in_its_update(living):
+    first = living.reach("armed")
+    living.fall_silent("ps3")
+    living.run(at=first.activate_at)
+    living.beat("ps3")
+    row = first.update.device_updates.get(device__name="ps3")
+    assert row.state == "pending"
+
+    living.reach("overlap")
+
+    row.refresh_from_db()
+    assert row.state == "completed"
+    assert row.reason.startswith("Overtaken by Remint CA")

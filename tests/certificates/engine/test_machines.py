@@ -110,15 +110,36 @@ STEPS = [
     ("cancelled", ["cleaned"], False, False, False, None),
 ]
 
+# The same, as far as they are another with the Certificate Updater Tool to be run.
+STEPS_WITH_TOOL = [
+    ("assigned", ["requested"], False, True, False, Step.UPDATE),
+    ("assigned", ["requested"], True, True, False, Step.STAGE),
+    ("assigned", ["requested", "staged"], True, True, False, Step.UPDATE),
+    ("armed", ["requested", "staged"], True, True, False, Step.ARM),
+    ("armed", ["requested", "staged", "armed"], True, True, False, None),
+    ("activating", ["requested", "staged"], True, True, True, Step.ACTIVATE),
+    ("overlap", ["requested", "staged", "activated"], True, True, True, Step.UPDATE),
+    ("completed", ["requested", "staged", "activated"], True, True, True, Step.RETIRE),
+    ("cancelling", ["requested", "staged"], True, True, False, Step.CLEAN),
+    ("rolling_back", ["requested", "staged", "activated"], True, True, True, Step.ROLL_BACK),
+]
+CASES = [(*case, False) for case in STEPS] + [(*case, True) for case in STEPS_WITH_TOOL]
 
-@pytest.mark.parametrize(("state", "done", "issued", "released", "switched", "due"), STEPS)
+
+@pytest.mark.parametrize(("state", "done", "issued", "released", "switched", "due", "tool"), CASES)
 def test_step_that_is_due_follows_from_rows(
-    make_operation, now, state, done, issued, released, switched, due
+    make_operation, now, state, done, issued, released, switched, due, tool
 ):
     row = make_operation("replicating").servers.first()
     for step in ["requested", "staged", "armed", "activated", "retired", "cleaned"]:
         setattr(row, f"{step}_at", now if step in done else None)
 
-    step = row.next_step(state, is_issued=issued, is_released=released, is_switched=switched)
+    step = row.next_step(
+        state,
+        is_issued=issued,
+        is_released=released,
+        is_switched=switched,
+        is_updater_due=tool,
+    )
 
     assert step == due

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -9,7 +10,7 @@ from agent import faults
 from certificates import custody, joining, keys, trust
 from certificates.actions import authorities, key_requests
 from certificates.actions.authorities import OperationInProgress, Refused
-from certificates.models import KeyRemoval, KeyRequest, SealingKey
+from certificates.models import CertificateAuthority, KeyRemoval, KeyRequest, SealingKey
 from pki import keys as pki_keys
 from tests.certificates.engine.conftest import new_server
 from tests.certificates.engine.keeping import (
@@ -61,6 +62,19 @@ def test_every_generation_and_the_update_key_move_together(living):
 
     assert key_files("ps3") == before
     assert_only_holder(living, "ps3")
+
+
+def test_update_key_leaves_a_server_that_retired_external_cas_still_name(living):
+    retired = CertificateAuthority.objects.get()
+    retired.pk, retired.guid, retired.generation = None, uuid4(), 0
+    retired.kind, retired.state, retired.retired_at = "external", "retired", clock.now()
+    retired.save(force_insert=True)
+
+    ask_move(living, to="ps2")
+    living.run()
+
+    assert key_files("ps1") == []
+    assert len(key_files("ps2")) == 2
 
 
 def test_new_holder_signs_what_the_zone_goes_on_with(living):

@@ -15,10 +15,15 @@ from certificates import keys, links, rebuilding, trust
 from certificates.installing import CannotSetUp
 from certificates.models import CertificateAuthority, ServerCertificate
 from devices.models import Device, Zone
-from pki import backup, chains
+from pki import backup, chains, csr
+from pki import keys as pki_keys
+from tests.certificates.engine.beside_external import outside, retired
 from tests.certificates.engine.conftest import new_server
 from tests.certificates.engine.keeping import PASSPHRASE, make_backup
+from tests.certificates.external_ca import ExternalCA
 from zcc.ground import clock, here
+
+__all__ = ["outside", "retired"]
 
 TABLES = ["certificates_", "devices_", "systemupdates_", "auth_user"]
 
@@ -29,6 +34,7 @@ def lose_the_database():
         table
         for table in connection.introspection.table_names()
         if any(table.startswith(prefix) for prefix in TABLES)
+        and not table.startswith("devices_text")  # the database keeps that one itself
     ]
     connection.check_constraints()  # PostgreSQL empties no table with a check to come
     with connection.cursor() as cursor:
@@ -131,6 +137,64 @@ def test_another_server_joins_it(lost, tmp_path):
     ssl.create_default_context().load_cert_chain(here.home("ps1").server_pem)
 
 
+@pytest.fixture
+def lost_outside(retired, tmp_path):
+    """The same, of a zone with an external CA, which has signed for the new server."""
+    key = pki_keys.generate("ec-p256")
+    request = csr.build(
+        key, subject_dns="ps9.test.zone", dns_names=["ps9.test.zone"], ip_addresses=["127.99.0.9"]
+    )
+    leaf = retired.acme.sign_server(request)
+    chain = retired.acme.write("ps9.pem", leaf, retired.acme.intermediate, retired.acme.root)
+    (tmp_path / "ps9.key").write_bytes(pki_keys.to_pem(key))
+    retired.signed = {"chain": str(chain), "key": str(tmp_path / "ps9.key")}
+    retired.pinned = here.home("ps2").read_file(here.UPDATE_KEY)
+    (tmp_path / "backup.zip").write_bytes(make_backup(retired))
+    (tmp_path / "passphrase").write_text(PASSPHRASE)
+    (tmp_path / "password").write_text("long enough to be one")
+    lose_the_database()
+    return retired
+
+
+def test_zone_with_an_external_ca_comes_back_with_its_update_key(lost_outside, tmp_path):
+    zone = rebuild(tmp_path, **lost_outside.signed)
+
+    active = CertificateAuthority.objects.get(state="active")
+    assert (active.kind, active.x509()) == ("external", lost_outside.acme.root)
+    assert active.server.name == "ps9"
+    read = manifest.read(trust.published(zone).envelope.encode(), lost_outside.pinned)
+    assert read.fingerprints() == [active.sha256]
+    leaf = ServerCertificate.objects.get(device__name="ps9").x509()
+    chains.check_server_chain(
+        [leaf, lost_outside.acme.intermediate],
+        None,
+        wanted=["ps9.test.zone"],
+        at=clock.now(),
+        roots=[active.x509()],
+    )
+
+
+def test_zone_with_an_external_ca_needs_what_that_ca_signed(lost_outside, tmp_path):
+    with pytest.raises(CommandError, match="File with the certificate and its chain is missing"):
+        rebuild(tmp_path)
+    assert not Zone.objects.exists()
+
+
+def test_chain_of_another_external_ca_is_taken_and_said(lost_outside, tmp_path, capsys):
+    acme = ExternalCA(tmp_path / "outside", name="Other")
+    key = pki_keys.load((tmp_path / "ps9.key").read_bytes())
+    request = csr.build(
+        key, subject_dns="ps9.test.zone", dns_names=["ps9.test.zone"], ip_addresses=["127.99.0.9"]
+    )
+    chain = acme.write("ps9.pem", acme.sign_server(request), acme.intermediate, acme.root)
+
+    rebuild(tmp_path, **{**lost_outside.signed, "chain": str(chain)})
+
+    assert "Mind that this chain ends at another certificate: CN=Other Root CA" in (
+        capsys.readouterr().err
+    )
+
+
 def test_wrong_passphrase_and_damage_set_nothing_up(lost, tmp_path):
     (tmp_path / "passphrase").write_text("something else")
     with pytest.raises(CommandError, match="The passphrase does not open this file"):
@@ -141,6 +205,19 @@ def test_wrong_passphrase_and_damage_set_nothing_up(lost, tmp_path):
 
     assert not Zone.objects.exists()
     assert not here.home("ps9").path.exists()
+
+
+def test_end_of_the_input_at_the_passphrase_is_one_sentence(lost, tmp_path, monkeypatch):
+    def ended(question):
+        raise EOFError
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("getpass.getpass", ended)
+
+    with pytest.raises(CommandError, match=r"^The input ended before the answer. No zone was set"):
+        rebuild(tmp_path, passphrase_file=None)
+
+    assert not Zone.objects.exists()
 
 
 def test_it_is_refused_when_there_is_a_zone(living, tmp_path):

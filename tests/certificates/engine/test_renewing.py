@@ -74,6 +74,20 @@ def test_satellite_gets_its_own_at_its_next_refreshes(living, make_satellite):
     assert auth1.certificates == [("previous", None), ("current", None)]
 
 
+def test_satellite_renews_a_certificate_that_an_operation_has_brought(living, make_satellite):
+    auth1 = make_satellite()
+    auth1.refresh(4)
+    operation = auth1.switch()
+    before = auth1.home.live().leaf_sha256
+
+    remint(living, "auth1")
+    auth1.refresh(4)
+
+    assert auth1.shows_its_row()
+    assert auth1.home.live().leaf_sha256 != before
+    assert auth1.certificates[1:] == [("previous", operation.pk), ("current", None)]
+
+
 RENEWING = ["file.written", "file.renamed", "planned", "signed"]  # then what makes it live
 RENEWING += [f"{place}:{nth}" for place in ("file.written", "file.renamed") for nth in (2, 3, 4, 5)]
 

@@ -1,7 +1,5 @@
 """An Authentication Satellite's certificates, refresh by refresh: its agent's part and ours."""
 
-from datetime import timedelta
-
 import pytest
 
 from agent import satellite
@@ -36,16 +34,11 @@ def test_satellite_that_enrols_during_an_operation_gets_both_one_after_the_other
     assert operation.servers.get(device=auth1.row).staged_at is not None
 
 
-def test_satellite_that_switched_is_recorded(living, make_satellite):
+def test_satellite_that_switched_is_recorded(make_satellite):
     auth1 = make_satellite()
     auth1.refresh(4)
-    operation = living.reach("assigned")
-    auth1.refresh(4)
-    living.run(at=operation.activate_at - timedelta(minutes=9))
-    living.run(at=operation.activate_at)
 
-    auth1.home.activate(str(operation.guid))
-    auth1.refresh()
+    operation = auth1.switch()
 
     assert auth1.certificates == [("previous", None), ("current", operation.pk)]
     assert operation.servers.get(device=auth1.row).activated_at is not None

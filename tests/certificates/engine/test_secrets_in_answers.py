@@ -30,7 +30,11 @@ class Reader(Client):
 
     def request(self, **request):
         answer = super().request(**request)
-        body = b"".join(answer.streaming_content) if answer.streaming else answer.content
+        if answer.streaming:
+            body = b"".join(answer.streaming_content)
+            answer.streaming_content = [body]  # to be read once more
+        else:
+            body = answer.content
         asked = f"{request['REQUEST_METHOD']} {request['PATH_INFO']}"
         self.answers.setdefault(asked, []).append(str(answer.headers).encode() + body)
         self.linked.update(LINK.findall(body.decode(errors="replace")))
@@ -75,7 +79,7 @@ def press_every_button_about_keys(reader, living):
     press(reader, living, "backup_ca", **(new | {"confirm": WRONG}), password=PASSWORD)
     press(reader, living, "backup_ca", **new, password=PASSWORD)
     made = KeyRequest.objects.latest("pk")
-    file = reader.get(reverse("certificates:download_backup", args=[made.guid])).content
+    file = reader.get(reverse("certificates:download_backup", args=[made.guid])).getvalue()
     for words in (PASSPHRASE, WRONG):
         press(reader, living, "verify_backup", **upload(file), passphrase=words)
     press(reader, living, "move_ca_role", server=to["ps2"], password=PASSWORD)

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from certificates import api, due, tasks
+from certificates import due, taking_part, tasks
 from certificates.actions import operations
 from certificates.models import JoinRequest, Operation
 from devices.models import Zone
@@ -44,12 +44,28 @@ def test_tick_asks_the_same_of_a_large_zone_as_of_a_small_one(living):
     with CaptureQueriesContext(connection) as few:
         tasks.tick()
     for number in range(50):
-        api.join_operation(living.add_workstation(f"more-{number}"), now=clock.now())
+        taking_part.join_operation(living.add_workstation(f"more-{number}"), now=clock.now())
 
     with CaptureQueriesContext(connection) as many:
         tasks.tick()
 
     assert len(many) == len(few)
+
+
+@pytest.mark.parametrize("state", ["assigned", "overlap", "completed"])
+def test_tick_asks_nothing_for_a_server_that_has_done_its_part(living, state):
+    operation = living.reach(state)
+    with CaptureQueriesContext(connection) as all_servers:
+        tasks.tick()
+    operation.servers.exclude(device__name="ps1").delete()
+
+    with CaptureQueriesContext(connection) as one_server:
+        tasks.tick()
+
+    assert len(all_servers) == len(one_server)
+    # PostgreSQL is asked for the time besides, which costs it nothing.
+    rows = [asked for asked in all_servers if "clock_timestamp" not in asked["sql"]]
+    assert len(rows) < 40
 
 
 def test_nothing_is_rung_for_when_nobody_is_alive(living):

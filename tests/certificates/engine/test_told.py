@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from certificates import api, trust
+from certificates import api, taking_part, trust
 from certificates.actions import authorities, operations
 from certificates.models import Operation
 from devices.models import Device
-from systemupdates import actions as updates
+from systemupdates import chosen
 from systemupdates.api import content_for, update_for
 from systemupdates.models import DeviceUpdate, SystemUpdate
 from zcc.ground import clock
@@ -116,7 +116,7 @@ def test_device_is_told_of_the_new_ca_once_its_wave_is_open(living, ws1):
 
 def test_ignored_device_keeps_what_it_has_to_the_end(living, ws1):
     operation = living.reach("assigned")
-    updates.ignore(operation.update, [ws1], by=living.alice, now=clock.now())
+    chosen.ignore(operation.update, [ws1], by=living.alice, now=clock.now())
 
     for state in ["armed", "overlap"]:
         living.run(at=operation.activate_at - timedelta(minutes=9 if state == "armed" else 0))
@@ -139,7 +139,7 @@ def test_failed_device_is_told_only_after_the_activation(living, ws1):
 def test_device_that_enrols_during_the_operation_is_told_and_gets_the_update(living):
     living.reach("assigned")
     late = living.add_workstation("late")
-    api.join_operation(late, now=clock.now())
+    taking_part.join_operation(late, now=clock.now())
 
     assert told(late) == 2
     assert update_for(late)["attempt"] == 1

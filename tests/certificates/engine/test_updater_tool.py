@@ -2,8 +2,8 @@
 
 import hashlib
 
-from agent import manifest, updater
-from certificates import updater_tool
+from agent import manifest, package, updater
+from certificates import tasks, updater_tool
 from certificates.actions import decisions, operations
 from certificates.models import CertificateAuthority, Operation, UpdaterTool
 from systemupdates import actions as updates
@@ -135,3 +135,13 @@ def test_pane_links_to_it_with_its_sha256(living, client):
     assert found.url == f"http://127.99.0.1:7480/zenworks-setup/{found.tool.file_name}"
     assert found.url in content
     assert "Download it now if you may need it" in content
+
+
+def test_worker_that_starts_offers_the_agent_that_it_brings_along(living, monkeypatch):
+    offered = here.home("ps2").path / "zenworks-setup/agent.pyz"
+    offered.write_bytes(b"that of the version before")
+    monkeypatch.setenv(here.VARIABLE, "ps2")
+
+    tasks.free_leftovers()
+
+    assert offered.read_bytes() == package.contents()
