@@ -301,8 +301,9 @@ def set_test_device(device: Device, *, is_test: bool, by: Any, now: datetime) ->
 
 def refuse_taken(device: Device, dns_names: list[str], addresses: list[str]) -> None:
     """Raise InvalidNames if one of these stands in the certificate of another server."""
-    others = Device.objects.filter(zone=device.zone).exclude(pk=device.pk).active().tls_servers()
-    for other in others.order_by("name").only("name", "dns_name", "additional_dns_names", "addresses"):
+    servers = Device.objects.filter(zone=device.zone).active().tls_servers()
+    others = servers.exclude(pk=device.pk).order_by("name")
+    for other in others.only("name", "dns_name", "additional_dns_names", "addresses"):
         for name in dns_names:
             if name in {other.dns_name, *other.additional_dns_names}:
                 raise InvalidNames(

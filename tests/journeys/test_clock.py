@@ -8,6 +8,7 @@ import os
 import ssl
 import urllib.request
 from datetime import timedelta
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,8 @@ def test_remint_goes_its_way_and_nobody_switches_early(zone):
     for name, at in steps:
         assert instant(at) >= zone.activate_at(operation), name
     events = "SELECT state FROM certificates_operationevent WHERE operation_id = ? ORDER BY id"
-    assert [state for (state,) in zone.rows(events, operation)] == [
+    # A busy machine may hold it for a moment, which is an event of the same state.
+    assert [state for (state,), _ in groupby(zone.rows(events, operation))] == [
         "preparing",
         "replicating",
         "assigned",

@@ -1,4 +1,4 @@
-"""Python's own `sleep` fails under faketime, whose monotonic clock is left alone; this one does not."""
+"""A `sleep` that also works under faketime when that leaves the monotonic clock alone."""
 
 import select
 import time
