@@ -255,12 +255,13 @@ def actions_on_many(zone, server, by, now):
     rows = DeviceUpdate.objects.filter(update=update, device__kind="workstation")
     chosen = list(rows.order_by("device").values_list("device", flat=True)[:MANY])
     devices = list(Device.objects.filter(pk__in=chosen))
-    for word, verb, state in (
-        ("ignore", ignore, "ignored"),
-        ("redeploy", redeploy, "assigned"),
+    for word, verb, state, minutes in (
+        ("ignore", ignore, "ignored", 1),
+        ("redeploy", redeploy, "assigned", 2),
     ):
-        act = partial(verb, fresh(), devices, by=by, now=now)
-        yield f"{word} {MANY:,}", *measured(act, partial(bare_move, update, chosen, state, now))
+        at = now + timedelta(minutes=minutes)  # none of them is done in the moment of another
+        act = partial(verb, fresh(), devices, by=by, now=at)
+        yield f"{word} {MANY:,}", *measured(act, partial(bare_move, update, chosen, state, at))
         act()
 
 
