@@ -255,7 +255,7 @@ def _update(row: ServerProgress, home: Home) -> None:
 def _facts_of_run(row: ServerProgress, home: Home) -> tuple[dict[str, object], str]:
     """Return what the row is to say, and what the tool said."""
     try:
-        said = updater_runs.run(row.operation, row.device, home=home)
+        said = updater_runs.run(row.operation, row.device, home=home, now=clock.now())
     except updater_runs.DidNotRun as error:
         logger.warning("%s: the Certificate Updater Tool: %s", row.device.name, error)
         failures = row.updater_failures + 1

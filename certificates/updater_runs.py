@@ -22,7 +22,6 @@ from agent.home import Home
 from certificates import setup_page, updater_tool
 from certificates.models import Operation, ServerProgress, UpdaterTool
 from devices.models import Device
-from zcc.ground import clock
 
 TIMEOUT = 30  # seconds; on an idle server it takes less than one
 MOST_SAID = 4000
@@ -39,13 +38,13 @@ def again_after(failures: int) -> timedelta:
     return min(_AGAIN * 2 ** min(failures - 1, 10), _AGAIN_AT_MOST)
 
 
-def run(operation: Operation, server: Device, *, home: Home) -> str:
+def run(operation: Operation, server: Device, *, home: Home, now: datetime) -> str:
     """
     Run the tool that this server offers on its home, and return what the tool said.
 
     Raises DidNotRun.
     """
-    tool = _tool(operation, server)
+    tool = _tool(operation, server, now=now)
     try:
         ended = _process(_checked_file(tool, server, home=home), home)
     except OSError as error:
@@ -73,14 +72,14 @@ def note(row: ServerProgress, *, said: str, problem: str, at: datetime) -> None:
         row.updater_runs.create(at=at, last_at=at, said=said, problem=problem)
 
 
-def _tool(operation: Operation, server: Device) -> UpdaterTool:
+def _tool(operation: Operation, server: Device, *, now: datetime) -> UpdaterTool:
     """The tool as it should be now: an Immediate one must know that the new CA is active."""
     tool = updater_tool.offered_at(server)
     is_ours = tool is not None and tool.operation_id == operation.pk
     if tool is None or not is_ours or updater_tool.is_due(server.zone):
         active = operation.zone.authorities.select_related("server__heartbeat").get(state="active")
         signing = active.server or operation.initiating_server
-        runs = signing.is_alive(clock.now())
+        runs = signing.is_alive(now)
         then = "then it runs here" if runs else "that server does not run: start it"
         raise DidNotRun(f"{signing.name} has not made it yet; {then}.")
     return tool

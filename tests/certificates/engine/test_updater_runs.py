@@ -75,7 +75,7 @@ def test_it_runs_once_and_a_second_run_changes_nothing(living):
     before = {path: path.read_bytes() for path in home.path.rglob("*") if path.is_file()}
 
     living.run()
-    said = updater_runs.run(row.operation, row.device, home=home)
+    said = updater_runs.run(row.operation, row.device, home=home, now=clock.now())
 
     assert row_of("ps2").updater_ran_at == row.updater_ran_at
     assert "The new CA was trusted already, through the trust manifest, since 2" in said
@@ -88,7 +88,7 @@ def test_run_that_nobody_noted_is_repeated(living):
     living.replicate_now()
     living.run(only=("replicate",))
     row, home = row_of("ps1"), here.home("ps1")
-    updater_runs.run(row.operation, row.device, home=home)
+    updater_runs.run(row.operation, row.device, home=home, now=clock.now())
 
     living.run()
 
@@ -289,4 +289,4 @@ def test_what_the_new_ca_does_not_vouch_for_is_said_at_once(living, homes):
     home.write_secret("remint-repo/canary.pem", home.read_file("security/server.pem"))
 
     with pytest.raises(updater_runs.DidNotRun, match="will not do"):
-        updater_runs.run(row.operation, Device.objects.get(name="ps2"), home=home)
+        updater_runs.run(row.operation, Device.objects.get(name="ps2"), home=home, now=clock.now())
