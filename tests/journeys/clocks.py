@@ -2,20 +2,18 @@
 Processes that live at another time, by Debian's faketime.
 
 As on a host whose clock is wrong, the monotonic clock is not: were it shifted, too, a thread that
-waits for some seconds would wait for ever, and a worker would send one heartbeat and no more.
+waits for some seconds would wait for ever, and a worker would send one heartbeat and no more. What
+Python's `sleep` needs for that is in `hearing/sitecustomize.py`.
 """
 
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
 needs_faketime = pytest.mark.skipif(
     shutil.which("faketime") is None, reason="faketime is not installed"
 )
-
-AWAKE = Path(__file__).parent / "awake"
 
 
 def shifted(by):
@@ -26,4 +24,4 @@ def shifted(by):
         line.split("=", 1) for line in lines if line.startswith(("LD_PRELOAD", "FAKETIME"))
     )
     wanted.pop("FAKETIME_SHARED", None)  # ends with that process
-    return {**wanted, "FAKETIME": by, "PYTHONPATH": str(AWAKE)}
+    return {**wanted, "FAKETIME": by}

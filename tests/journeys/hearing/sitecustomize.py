@@ -3,12 +3,16 @@ Writes down every HTTP answer that a process of a journey gets, as it comes out 
 
 Python loads it by itself in each process whose PYTHONPATH has this folder: agents, mobiles, and the
 servers when they fetch content. HEARD names the folder of the records, one file an answer.
+
+It also mends `sleep` for a process that lives at another time (`clocks`).
 """
 
 import functools
 import http.client
 import io
 import os
+import select
+import time
 import uuid
 from pathlib import Path
 
@@ -51,3 +55,11 @@ def putrequest(self, method, url, *args, **options):
 
 
 http.client.HTTPConnection.putrequest = putrequest
+
+
+def sleep(seconds):
+    select.select([], [], [], seconds)
+
+
+if "FAKETIME" in os.environ:
+    time.sleep = sleep  # Python's own fails where faketime leaves the monotonic clock alone
