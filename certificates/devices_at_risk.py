@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from certificates import forecast_view
 from certificates.forecast_view import Cause, Name
@@ -102,8 +102,8 @@ def _late(operation: Operation, forecast: Forecast, *, now: datetime) -> QuerySe
     """Those named by the forecast that have neither become ready nor failed since."""
     date = max(operation.activate_at, now)
     rows = forecast_view.unready(forecast_view.after(forecast, date), operation)
-    rows = rows.filter(device__updates__update=operation.update_id)
-    return rows.exclude(device__in=_failed(operation).values("device"))
+    own = DeviceUpdate.objects.filter(update=operation.update_id, device=OuterRef("device"))
+    return rows.filter(Exists(own.exclude(state=State.FAILED)))
 
 
 def _unnamed(operation: Operation, forecast: Forecast, *, now: datetime) -> int:

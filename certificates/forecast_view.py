@@ -236,11 +236,15 @@ def _cause(operation: Operation | None) -> Case:
 
 
 def unready(rows: QuerySet[Straggler], operation: Operation) -> QuerySet[Straggler]:
-    """Those that have not become ready since the forecast was made, nor left the count."""
-    done = DeviceUpdate.objects.filter(update=operation.update_id)
-    ready = done.filter(state__in=[*APPLIED_STATES, "ignored"]).filter(proof_problem="")
+    """
+    Those that have not become ready since the forecast was made, nor left the count.
+
+    Each is looked up: a list of who is ready would cost what the zone has in devices.
+    """
+    own = DeviceUpdate.objects.filter(update=operation.update_id, device=OuterRef("device"))
+    ready = own.filter(state__in=[*APPLIED_STATES, "ignored"]).filter(proof_problem="")
     servers = readiness.without_certificate(operation).values("device")
-    return rows.exclude(device__in=ready.exclude(device__in=servers).values("device"))
+    return rows.exclude(Exists(ready.exclude(device__in=servers)))
 
 
 def basis(forecast: Forecast) -> str:
