@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR, datetime, timedelta
 from urllib.parse import urlencode
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import BooleanField, Count, ExpressionWrapper, Q, QuerySet
 from django.db.models.expressions import RawSQL
 from django.urls import reverse
 
@@ -281,9 +281,6 @@ def _tabs() -> list[Tab]:
 
 
 def _numbers() -> dict[tuple[str, bool], int]:
-    """How many there are by kind, and whether they are retired: read from one index alone."""
-    rows = Device.objects.values_list("kind").order_by()
-    numbers: dict[tuple[str, bool], int] = {}
-    for kind, every, retired in rows.annotate(Count("pk"), Count("retired_at")):
-        numbers |= {(kind, False): every - retired, (kind, True): retired}
-    return numbers
+    is_retired = ExpressionWrapper(Q(retired_at__isnull=False), output_field=BooleanField())
+    rows = Device.objects.values_list("kind", is_retired).annotate(number=Count("pk")).order_by()
+    return {(kind, bool(retired)): number for kind, retired, number in rows}

@@ -146,7 +146,6 @@ class Device(models.Model):
                 for name, condition in FEW_ARE.items()
             ),
             models.Index(fields=["folder", "kind", "name"], name="device_by_folder"),
-            models.Index(fields=["kind", "retired_at"], name="device_by_kind"),
             models.Index(
                 fields=["zone", "trust_set", "name", "kind"],
                 condition=models.Q(retired_at=None),
