@@ -126,7 +126,7 @@ def _why(device: Device, row: DeviceUpdate | None, operation: Operation) -> Lost
     if offset is not None and abs(offset.total_seconds()) > CLOCK_IS_WRONG:
         return Lost(device, f"Its clock is {span(abs(offset))} wrong", _proof(row), "Set its clock")
     if not device.trusted_fingerprints:
-        return Lost(device, "It has not reported whom it trusts", "", "Start its agent")
+        return Lost(device, "It has not reported whom it trusts", "", _reporting(device))
     if row is not None and row.proof_refused:
         why = "It holds the new CA and refuses the certificate that servers will show"
         return Lost(device, why, row.proof_problem, "Mend its TLS settings, or choose another key")
@@ -134,6 +134,11 @@ def _why(device: Device, row: DeviceUpdate | None, operation: Operation) -> Lost
         why = "It trusts no CA that the link or the rescue port speaks for"
         return Lost(device, why, _proof(row), _way_back(device))
     return _why_in_strict(device, row)
+
+
+def _reporting(device: Device) -> str:
+    """What makes a device say whom it trusts."""
+    return "Let it sync" if device.kind == Kind.MOBILE else "Start its agent"
 
 
 def _way_back(device: Device) -> str:

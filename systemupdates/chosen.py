@@ -27,7 +27,7 @@ MOST_NAMED = 1000
 def redeploy(update: SystemUpdate, devices: Iterable[Device], *, by: Any, now: datetime) -> int:
     """Start the update again on devices where it failed or was ignored; return how many."""
     _refuse_unless_assigned(update)
-    devices = list(devices)
+    devices = _not_retired(devices)
     rows, are_many = _rows(update, devices), len(devices) > MOST_NAMED
     before = rows.none() if are_many else rows.filter(state=State.IGNORED)
     ignored = set(before.values_list("device", flat=True))
@@ -51,7 +51,7 @@ def ignore(update: SystemUpdate, devices: Iterable[Device], *, by: Any, now: dat
     Raises NotPossibleNow for a Primary Server: without its new certificate nobody could reach it.
     """
     _refuse_unless_assigned(update)
-    devices = list(devices)
+    devices = _not_retired(devices)
     if servers := [device.name for device in devices if device.is_primary_server]:
         raise NotPossibleNow(
             f"{in_words(servers)} cannot be ignored: every Primary Server must switch."
@@ -106,14 +106,45 @@ def why_none_ignored(update: SystemUpdate, devices: Sequence[Device]) -> str:
 
 def why_none_asked(update: SystemUpdate, devices: Sequence[Device]) -> str:
     """Say why Refresh Device asked nobody, and what to do instead."""
-    return (
-        f"{_not(devices)} asked to refresh. A Primary Server sees what is new by itself; a retired "
-        "device has to be brought back first."
-    )
+    return f"{_not(devices)} asked to refresh. {_NEVER_ASKED}"
 
 
 ONLY_REDEPLOYED = f"Redeploy is for {State.FAILED.label} and {State.IGNORED.label}."
+_NEVER_ASKED = (
+    "A Primary Server sees what is new by itself; a retired device has to be brought back first."
+)
 ONLY_IGNORED = "Ignore Device is for what has not completed the update and is not ignored yet."
+
+
+def others(update: SystemUpdate, devices: Iterable[Device], *, at: datetime) -> list[Device]:
+    """Return which of the chosen devices were left as they are by what was done then."""
+    moved = set(_rows(update, devices).filter(changed_at=at).values_list("device", flat=True))
+    return [device for device in devices if device.pk not in moved]
+
+
+def why_others(update: SystemUpdate, left: Sequence[Device]) -> str:
+    """Say why these chosen devices were left as they are, beside others that were not."""
+    words = _words(_states(update, left), left)
+    if len(left) == 1:
+        return f"{left[0].name} is left as it is: {words}."
+    return f"The other {len(left)} are left as they are: {words}."
+
+
+def not_asked(devices: Iterable[Device], *, at: datetime) -> list[Device]:
+    """Return which of the chosen devices were not asked to refresh then."""
+    chosen = Device.objects.filter(pk__in=listed(device.pk for device in devices))
+    asked = set(chosen.filter(refresh_asked_at=at).values_list("pk", flat=True))
+    return [device for device in devices if device.pk not in asked]
+
+
+def why_others_not_asked(update: SystemUpdate, left: Sequence[Device]) -> str:
+    """Say why these chosen devices are not asked to refresh, beside others that are."""
+    names = in_words([device.name for device in left])
+    return f"{names} {'is' if len(left) == 1 else 'are'} not. {_NEVER_ASKED}"
+
+
+def _not_retired(devices: Iterable[Device]) -> list[Device]:
+    return [device for device in devices if not device.is_retired]
 
 
 def _not(devices: Sequence[Device]) -> str:
@@ -130,6 +161,8 @@ def _words(states: Counter[str], devices: Sequence[Device]) -> str:
     """Return the status of one device, or how many devices have which."""
     if not states:
         return "this update is not theirs" if len(devices) > 1 else "this update is not its own"
+    if len(devices) == 1 and devices[0].is_retired:
+        return "it is retired. Bring it back first"
     if len(devices) == 1:
         return f"its status is {State(next(iter(states))).label}"
     order = [state for state in State if state in states]

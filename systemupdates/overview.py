@@ -17,7 +17,7 @@ from django.db.models import (
 from devices.models import Device
 from systemupdates import actions
 from systemupdates.models import DeviceUpdate, Replication, SystemUpdate, UpdateEvent
-from systemupdates.models.device_update import APPLIED_STATES, PENDING_STATES, TRANSITIONS
+from systemupdates.models.device_update import APPLIED_STATES, PENDING_STATES, TRANSITIONS, word
 from systemupdates.models.device_update import State as DeviceState
 from systemupdates.models.replication import State as ReplicationState
 from systemupdates.models.update import State
@@ -42,6 +42,7 @@ class Counts:
     by_state: dict[str, int] = field(default_factory=dict)
     # Why the update cannot be baselined now, where that was asked: see `with_baseline`.
     why_not_baselined: str = ""
+    update: SystemUpdate | None = None  # where the words must fit one that is over
 
     def _sum(self, states: Iterable[str]) -> int:
         return sum(self.by_state.get(state, 0) for state in states)
@@ -89,12 +90,15 @@ class Counts:
     @property
     def key(self) -> list[tuple[str, str, int]]:
         """State, status word and number, in the order in which the design shows them."""
-        return [(state, str(state.label), self.by_state.get(state, 0)) for state in IN_ORDER]
+        return [(state, self._word(state), self.by_state.get(state, 0)) for state in IN_ORDER]
 
     @property
     def by_word(self) -> dict[str, int]:
         """The counts by status word, as the stacked bar wants them."""
-        return {str(DeviceState(state).label): number for state, number in self.by_state.items()}
+        return {self._word(state): number for state, number in self.by_state.items()}
+
+    def _word(self, state: str) -> str:
+        return word(state, self.update) if self.update else str(DeviceState(state).label)
 
 
 @dataclass
@@ -128,8 +132,14 @@ class History:
     def can_ignore(self) -> bool:
         return self._can(DeviceState.IGNORED)
 
+    @property
+    def why_not_ignored(self) -> str:
+        """Why it is refused although its status would allow it, nothing if it is not."""
+        return "Every Primary Server must switch." if self.row.device.is_primary_server else ""
+
     def _can(self, to: str) -> bool:
-        return self.update.is_assigned and to in TRANSITIONS.get(self.row.state, set())
+        may_move = to in TRANSITIONS.get(self.row.state, set())
+        return self.update.is_assigned and may_move and not self.row.device.is_retired
 
 
 def history(device: Device, *, most: int) -> list[History]:
@@ -210,6 +220,7 @@ def count_devices(updates: Sequence[SystemUpdate]) -> dict[int, Counts]:
     for row in updates:
         if row.at_withdrawal:
             counts[row.pk] = Counts(row.at_withdrawal)
+        counts[row.pk].update = row
     return counts
 
 

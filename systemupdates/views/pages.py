@@ -141,6 +141,7 @@ class Done(NamedTuple):
     one: str
     several: str
     why_none: Callable[[SystemUpdate, Sequence[Device]], str]
+    why_others: Callable[[SystemUpdate, Sequence[Device]], str]
     warning: Callable[[SystemUpdate], str] = lambda update: ""
 
 
@@ -148,14 +149,21 @@ REDEPLOYED = Done(
     "starts the update again at its next refresh",
     "start the update again at their next refresh",
     chosen.why_none_redeployed,
+    chosen.why_others,
     no_content.warning,
 )
 LEFT_OUT = Done(
     "is left out: it keeps the trust it has, until you stop ignoring it",
     "are left out: they keep the trust they have, until you stop ignoring them",
     chosen.why_none_ignored,
+    chosen.why_others,
 )
-ASKED = Done("is asked to refresh", "are asked to refresh", chosen.why_none_asked)
+ASKED = Done(
+    "is asked to refresh",
+    "are asked to refresh",
+    chosen.why_none_asked,
+    chosen.why_others_not_asked,
+)
 
 
 def _act(request: HttpRequest, pk: int, action: Callable[..., int], done: Done) -> HttpResponse:
@@ -190,12 +198,22 @@ def _act_on(
     said = f"{number} of {len(devices)} chosen devices {done.several}."
     if len(devices) == 1:
         said = f"{devices[0].name} {done.one}."
+    elif left := _left_as_they_are(update, devices, done, at=now):
+        said += f" {done.why_others(update, left)}"
     if done is LEFT_OUT:
         moved = chosen.left_out(update, devices, at=now)
         said = _with_undo(request, update, said, moved)
     messages.success(request, said, extra_tags="undo" if done is LEFT_OUT else "")
     if warning := done.warning(update):
         messages.warning(request, warning)
+
+
+def _left_as_they_are(
+    update: SystemUpdate, devices: list[Device], done: Done, *, at: datetime
+) -> list[Device]:
+    if done is ASKED:
+        return chosen.not_asked(devices, at=at)
+    return chosen.others(update, devices, at=at)
 
 
 def _with_undo(
@@ -224,13 +242,16 @@ def replication_status(request: HttpRequest, pk: int) -> HttpResponse:
         .order_by("server__kind", "server__name")
     )
     missing = [row for row in rows if row.state != ReplicationState.AVAILABLE]
+    holding = {row.server.name for row in rows}
+    excluded = content_servers.excluded_names(update.zone)
     context = {
         "section": "systemupdates",
         "now": clock.now(),
         "update": update,
         "rows": rows,
         "missing": missing,
-        "excluded": content_servers.excluded_names(update.zone),
+        "excluded": [name for name in excluded if name not in holding],
+        "kept": [name for name in excluded if name in holding],
         "is_live": update.is_open and (missing or not rows),
         "back": resolve_url("systemupdates:index"),
     }

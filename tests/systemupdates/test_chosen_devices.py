@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from django.urls import reverse
 
 from devices.models import Device
 from systemupdates import actions, chosen
@@ -173,3 +174,43 @@ def test_baseline_names_all_servers_that_have_not_completed_it(update, make_devi
         actions.add_late_comer(update, make_device(name, kind="primary"), now=now)
 
     assert actions.why_not_baselined(update).endswith("completed it: ps1, ps2 and ps3 have not.")
+
+
+def test_those_that_were_left_as_they_are_are_told_of_with_the_reason(press, update, now):
+    rows = update.device_updates
+    rows.filter(device__name="ws1").move(to=State.FAILED, by=None, at=now, reason="Disk full.")
+    rows.filter(device__name="ws2").move(to=State.COMPLETED, by=None, at=now)
+
+    text = press("redeploy", "ws1", "ws2")
+    assert "1 of 2 chosen devices start the update again" in text
+    assert "ws2 is left as it is: its status is Update Completed." in text
+
+    text = press("ignore", "ws1", "ws2", "ws3")
+    assert "2 of 3 chosen devices are left out" in text
+    assert "ws2 is left as it is" in text
+
+    text = press("refresh", "ws1", "ps1")
+    assert "ps1 is not. A Primary Server sees what is new by itself" in text
+
+
+@pytest.mark.parametrize("button", ["ignore", "redeploy"])
+def test_retired_device_is_left_as_it_is(client, press, update, now, button):
+    if button == "redeploy":
+        update.device_updates.move(to=State.FAILED, by=None, at=now)
+    before = states(update)
+    ws1 = Device.objects.get(name="ws1")
+    Device.objects.filter(pk=ws1.pk).update(retired_at=now)
+
+    assert "it is retired. Bring it back first." in press(button, "ws1")
+
+    assert states(update) == before
+    assert f"/{button}/" not in client.get(reverse("systemupdates:of_device", args=[ws1.pk])).text
+
+
+def test_primary_server_has_the_button_with_the_reason(client, update):
+    ps1 = Device.objects.get(name="ps1")
+
+    page = client.get(reverse("systemupdates:of_device", args=[ps1.pk]))
+
+    assert "Every Primary Server must switch." in page.text
+    assert 'aria-disabled="true"' in page.text and "/ignore/" not in page.text

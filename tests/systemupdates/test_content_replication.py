@@ -122,6 +122,7 @@ def test_excluded_server_is_not_waited_for_and_the_pages_say_so(client, alice, u
     assert client.get(address("content")).text.count("fetches nothing and is not counted") == 2
     status = client.get(address("replication_status", update)).text
     assert "Excluded and not counted: cache, ps2." in status
+    assert "Excluded meanwhile" not in status
 
 
 def test_excluded_server_gets_no_row_of_the_next_update_and_included_all(

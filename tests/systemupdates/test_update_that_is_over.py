@@ -2,7 +2,7 @@
 
 import pytest
 
-from systemupdates import actions
+from systemupdates import actions, overview
 from systemupdates.models.device_update import State
 
 
@@ -52,3 +52,17 @@ def test_update_that_is_open_is_not_said_to_be_over(client, alice, update):
     client.force_login(alice)
 
     assert "no device is told of it any more" not in page(client, update)
+
+
+def test_pane_of_the_history_counts_in_the_words_of_the_page_it_leads_to(
+    client, alice, update, now
+):
+    update.device_updates.exclude(device__name="a").move(to=State.COMPLETED, by=None, at=now)
+    actions.baseline(update, by=alice, now=now)
+    client.force_login(alice)
+
+    (counts,) = overview.count_devices([update]).values()
+
+    assert counts.by_word["Not taken"] == 1
+    assert "Not taken" in page(client, update)
+    assert 'aria-label="1 not completed"' in client.get("/system-updates/").text

@@ -74,6 +74,21 @@ def test_dialog_of_an_ended_session_leads_to_the_sign_in_page_and_back(through):
     assert response["HX-Redirect"] == "/login/?next=/certificates/%3Fpage%3D2"
 
 
+@pytest.mark.django_db
+def test_button_of_an_ended_session_leads_back_to_its_page(client):
+    User.objects.create_user("alice", password="a long word")
+
+    response = client.post(
+        "/system-updates/1/refresh/", HTTP_REFERER="https://zone.test:7443/devices/?q=a"
+    )
+
+    assert response.url == "/login/?next=/devices/%3Fq%3Da"
+    signed_in = client.post(response.url, {"username": "alice", "password": "a long word"})
+    assert signed_in.url == "/devices/?q=a"
+    text = client.get(signed_in.url).text
+    assert "You were signed out, so nothing was done. Do it once more." in text
+
+
 def test_other_redirects_are_left_alone(through):
     assert through(HttpResponseRedirect("/devices/"), **HTMX).status_code == 302
 

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
@@ -39,6 +40,7 @@ class RedirectMiddleware:
 
     A form posted without htmx gets 303 where htmx gets `HX-Redirect`. An htmx request whose session
     has ended is sent to the sign-in page, which must replace the page and not fill the dialog.
+    From there the way back is to the page, never to where a form was sent: that can only be posted.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -50,9 +52,14 @@ class RedirectMiddleware:
         is_htmx = request.headers.get("HX-Request") == "true"
         if not is_htmx and "HX-Redirect" in response.headers:
             return _see_other(response.headers["HX-Redirect"])
-        if is_htmx and _is_to_sign_in(response):
+        if not _is_to_sign_in(response):
+            return response
+        is_read = request.method in ("GET", "HEAD")
+        if not is_read:
+            messages.warning(request, "You were signed out, so nothing was done. Do it once more.")
+        if is_htmx:
             return close(to=redirect_to_login(_page_of(request)).url)
-        return response
+        return response if is_read else redirect_to_login(_page_of(request))
 
 
 def _see_other(url: str) -> HttpResponse:
@@ -68,5 +75,6 @@ def _is_to_sign_in(response: HttpResponseBase) -> bool:
 
 def _page_of(request: HttpRequest) -> str:
     """Return the path of the page that the request was sent from: the way back after sign-in."""
-    parts = urlsplit(request.headers.get("HX-Current-URL", ""))
+    page = request.headers.get("HX-Current-URL") or request.headers.get("Referer", "")
+    parts = urlsplit(page)
     return urlunsplit(("", "", parts.path or "/", parts.query, ""))
