@@ -94,5 +94,6 @@ def _ask(
         "inherited": inherited,
         "why_not": why_not,
         "back": back or resolve_url("devices:folders"),
+        "back_to": of if back else "Folders",
     }
     return dialogs.show(request, "devices/refresh_schedule_dialog.html", form, context)
