@@ -296,7 +296,7 @@ class Outlook:
             Row(
                 f"{share:.0%}".replace("%", " %"),
                 found.reached(found.planned, share, of=found.planned_total),
-                found.reached(found.real, share),
+                found.really_reached(share),
                 found.reached(found.expected, share),
             )
             for share in SHARES

@@ -229,7 +229,7 @@ def _store(row: Forecast, fleet: Fleet, foreseen: Foreseen, *, seen: str, now: d
     expected = _thinned([[at * HOUR, round(number, 2)] for at, number in foreseen.points])
     dates = foreseen.due
     waiting_mobiles = {key: at for key, at in dates.items() if key in fleet.mobiles}
-    real = _with_point(row.real, now, foreseen.ready)
+    real = _with_point(row.real, now, [float(foreseen.ready), float(foreseen.total)])
     facts = {
         "made_at": now,
         "due_at": now + _until_next(row, foreseen, now=now),
@@ -289,11 +289,11 @@ def _thinned(points: list[list[float]]) -> list[list[float]]:
     return [*points[:1], *kept, *points[-1:]]
 
 
-def _with_point(real: list[list[float]], now: datetime, ready: int) -> list[list[float]]:
+def _with_point(real: list[list[float]], now: datetime, ready_of: list[float]) -> list[list[float]]:
     """Return the real curve with one more point; too long a one loses every second point."""
-    if real and len(real) > 1 and real[-1][1] == real[-2][1] == ready:
+    if len(real) > 1 and real[-1][1:] == real[-2][1:] == ready_of:
         real = real[:-1]
-    longer = [*real, [now.timestamp(), float(ready)]]
+    longer = [*real, [now.timestamp(), *ready_of]]
     return longer if len(longer) <= KEPT else [*longer[:-1:2], longer[-1]]
 
 
