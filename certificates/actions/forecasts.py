@@ -111,9 +111,10 @@ def _make(zone: Zone, operation: Operation | None, *, now: datetime) -> None:
 
 
 def _operation(zone: Zone) -> Operation | None:
-    """The newest operation for which devices get ready."""
+    """The newest operation for which devices get ready; with its update closed none does."""
     rows = Operation.objects.filter(zone=zone, state__in=FORESEEN_STATES)
-    return rows.select_related("update").order_by("pk").last()
+    newest = rows.select_related("update").order_by("pk").last()
+    return None if newest is None or newest.update.is_closed else newest
 
 
 def _row(zone: Zone, operation: Operation | None) -> Forecast | None:
