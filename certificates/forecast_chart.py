@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from django.utils import timezone
 
@@ -81,20 +81,19 @@ class Chart:
     @property
     def expected(self) -> str:
         """The points of the expected line, in thousandths of the width."""
-        total = self.forecast.planned_total
-        return self._line([(at, self._share(n, of=total)) for at, n in self.forecast.planned])
+        return self._line(self.forecast.planned, of=self.forecast.planned_total)
 
     @property
     def real(self) -> str:
-        return self._line(self.forecast.real_shares)
+        return self._line(self.forecast.real)
 
-    def _line(self, curve: Sequence[tuple[float, float]]) -> str:
+    def _line(self, curve: Any, *, of: int = 0) -> str:
         begin, end = self.start.timestamp(), self.end.timestamp()
-        inside = [(at, share) for at, share in curve if at <= end]
+        inside = [(at, number) for at, number in curve if at <= end]
         width = end - begin
         return " ".join(
-            f"{max(at - begin, 0) / width * 1000:.1f},{height(share)}"
-            for at, share in _fewer(inside)
+            f"{max(at - begin, 0) / width * 1000:.1f},{height(self._share(number, of=of))}"
+            for at, number in _fewer(inside)
         )
 
     def _share(self, number: float, *, of: int = 0) -> float:

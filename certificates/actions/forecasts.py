@@ -230,7 +230,9 @@ def _store(row: Forecast, fleet: Fleet, foreseen: Foreseen, *, seen: str, now: d
     expected = _thinned([[at * HOUR, round(number, 2)] for at, number in foreseen.points])
     dates = foreseen.due
     waiting_mobiles = {key: at for key, at in dates.items() if key in fleet.mobiles}
-    real = _with_point(row.real, now, [float(foreseen.ready), float(foreseen.total)])
+    real = _with_point(
+        _scaled(row.real, of=row.total, to=foreseen.total), now, float(foreseen.ready)
+    )
     facts = {
         "made_at": now,
         "due_at": now + _until_next(row, foreseen, now=now),
@@ -290,11 +292,18 @@ def _thinned(points: list[list[float]]) -> list[list[float]]:
     return [*points[:1], *kept, *points[-1:]]
 
 
-def _with_point(real: list[list[float]], now: datetime, ready_of: list[float]) -> list[list[float]]:
+def _scaled(real: list[list[float]], *, of: int, to: int) -> list[list[float]]:
+    """Return the real curve for another number of devices, with the shares that it had."""
+    if of == to or not of or not to:
+        return real
+    return [[at, number * to / of] for at, number in real]
+
+
+def _with_point(real: list[list[float]], now: datetime, ready: float) -> list[list[float]]:
     """Return the real curve with one more point; too long a one loses every second point."""
-    if len(real) > 1 and real[-1][1:] == real[-2][1:] == ready_of:
+    if real and len(real) > 1 and real[-1][1] == real[-2][1] == ready:
         real = real[:-1]
-    longer = [*real, [now.timestamp(), *ready_of]]
+    longer = [*real, [now.timestamp(), ready]]
     return longer if len(longer) <= KEPT else [*longer[:-1:2], longer[-1]]
 
 
