@@ -6,6 +6,7 @@ from django.urls import reverse
 
 from certificates.attention import EXPIRY_WARNING, NeedsAttention
 from certificates.devices_at_risk import AtRisk
+from certificates.late_content import late_content
 from certificates.models import CertificateAuthority, Operation, Rehearsal
 from certificates.models.operation import State
 from certificates.outdated import outdated_servers
@@ -273,7 +274,7 @@ def _next_for_servers(operation: Operation, standing: Standing) -> Answer | None
         return Answer("next", f"Mend the future certificate of {names}.", more)
     if operation.is_held and operation.is_open:
         return _next_if_held(operation, standing)
-    return None
+    return late_content(standing)
 
 
 def _next_for_devices(operation: Operation, standing: Standing, at_risk: AtRisk) -> Answer | None:

@@ -109,7 +109,8 @@ def _late(operation: Operation, forecast: Forecast, *, now: datetime) -> QuerySe
 def _unnamed(operation: Operation, forecast: Forecast, *, now: datetime) -> int:
     """How many more miss the date than a forecast keeps by name."""
     date = max(operation.activate_at, now)
-    return max(forecast.missing_at(date) - forecast_view.after(forecast, date).count(), 0)
+    named = forecast.stragglers.exclude(expected_at__lte=date)  # also who is retired since
+    return max(forecast.missing_at(date) - named.count(), 0)
 
 
 def _failure(row: DeviceUpdate) -> Risk:

@@ -124,13 +124,23 @@ class Name:
         if state in APPLIED_STATES:
             return "Its new certificate is not there yet."
         if expected is not None and expected > self.now:
-            habit = f" {self._habit}" if self.straggler.usually else ""
-            return f"It is expected again by {moment_text(expected)}.{habit}"
+            return self._expected(expected)
         if state and seen > self.straggler.made_at:
             return f"Its update is still at {UpdateState(state).label}."
         if self.now - seen < JUST:
             return "Devices like it are often away for weeks."
         return ""
+
+    def _expected(self, at: datetime) -> str:
+        """What is waited for: a contact, or first the content, without which none counts."""
+        habit = f" {self._habit}" if self.straggler.usually else ""
+        content = self.straggler.starts_at
+        if content is None or content <= self.now:
+            return f"It is expected again by {moment_text(at)}.{habit}"
+        waits = f"The content comes by {moment_text(content)}"
+        if at - content < JUST:
+            return f"{waits}."
+        return f"{waits}; it is expected after that by {moment_text(at)}.{habit}"
 
     @property
     def _can_prove_nothing(self) -> bool:
@@ -206,6 +216,7 @@ def after(forecast: Forecast, at: datetime) -> QuerySet[Straggler]:
         problem=Subquery(own.values("proof_problem")[:1]),
         update_state=Subquery(own.values("state")[:1]),
         made_at=F("forecast__made_at"),
+        starts_at=F("forecast__starts_at"),
     )
     rows = rows.annotate(cause=_cause(forecast.operation))
     return rows.order_by(F("expected_at").desc(nulls_first=True), "device__name")
@@ -296,7 +307,7 @@ class Outlook:
             Row(
                 f"{share:.0%}".replace("%", " %"),
                 found.reached(found.planned, share, of=found.planned_total),
-                found.reached(found.real, share),
+                found.really_reached(share),
                 found.reached(found.expected, share),
             )
             for share in SHARES

@@ -111,9 +111,10 @@ def _make(zone: Zone, operation: Operation | None, *, now: datetime) -> None:
 
 
 def _operation(zone: Zone) -> Operation | None:
-    """The newest operation for which devices get ready."""
+    """The newest operation for which devices get ready; with its update closed none does."""
     rows = Operation.objects.filter(zone=zone, state__in=FORESEEN_STATES)
-    return rows.select_related("update").order_by("pk").last()
+    newest = rows.select_related("update").order_by("pk").last()
+    return None if newest is None or newest.update.is_closed else newest
 
 
 def _row(zone: Zone, operation: Operation | None) -> Forecast | None:
@@ -229,7 +230,9 @@ def _store(row: Forecast, fleet: Fleet, foreseen: Foreseen, *, seen: str, now: d
     expected = _thinned([[at * HOUR, round(number, 2)] for at, number in foreseen.points])
     dates = foreseen.due
     waiting_mobiles = {key: at for key, at in dates.items() if key in fleet.mobiles}
-    real = _with_point(row.real, now, foreseen.ready)
+    real = _with_point(
+        _scaled(row.real, of=row.total, to=foreseen.total), now, float(foreseen.ready)
+    )
     facts = {
         "made_at": now,
         "due_at": now + _until_next(row, foreseen, now=now),
@@ -289,11 +292,18 @@ def _thinned(points: list[list[float]]) -> list[list[float]]:
     return [*points[:1], *kept, *points[-1:]]
 
 
-def _with_point(real: list[list[float]], now: datetime, ready: int) -> list[list[float]]:
+def _scaled(real: list[list[float]], *, of: int, to: int) -> list[list[float]]:
+    """Return the real curve for another number of devices, with the shares that it had."""
+    if of == to or not of or not to:
+        return real
+    return [[at, number * to / of] for at, number in real]
+
+
+def _with_point(real: list[list[float]], now: datetime, ready: float) -> list[list[float]]:
     """Return the real curve with one more point; too long a one loses every second point."""
     if real and len(real) > 1 and real[-1][1] == real[-2][1] == ready:
         real = real[:-1]
-    longer = [*real, [now.timestamp(), float(ready)]]
+    longer = [*real, [now.timestamp(), ready]]
     return longer if len(longer) <= KEPT else [*longer[:-1:2], longer[-1]]
 
 

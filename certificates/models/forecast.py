@@ -16,6 +16,7 @@ from devices.models import Device, Zone
 from zcc.ground.claims import Claimable
 
 Curve = list[list[float]]
+ROUNDING = 1e-6
 
 
 class Forecast(Claimable):
@@ -38,6 +39,7 @@ class Forecast(Claimable):
     planned = models.JSONField(default=list)
     # Of how many devices the curve at planning is: who comes or goes later does not change it.
     planned_total = models.PositiveIntegerField(db_default=0, default=0)
+    # Its numbers are of as many devices as there are now: the shares stay what they were.
     real = models.JSONField(default=list)
     # How many are more likely ready than not, and how many mobiles of them.
     probable = models.JSONField(default=list)
@@ -80,6 +82,14 @@ class Forecast(Claimable):
         total = of or self.total
         wanted = total - 0.5 if share == 1 else share * total
         at = crossing(_pairs(curve), wanted) if curve and total else None
+        return None if at is None else datetime.fromtimestamp(at, UTC)
+
+    def really_reached(self, share: float) -> datetime | None:
+        """Return when a share was first reached; None if it is not, or is not any more."""
+        points, wanted = _pairs(self.real), share * self.total - ROUNDING
+        if not points or not self.total or points[-1][1] < wanted:
+            return None
+        at = crossing(points, wanted)
         return None if at is None else datetime.fromtimestamp(at, UTC)
 
     def time_for(self, share: float) -> timedelta | None:

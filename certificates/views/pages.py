@@ -107,7 +107,7 @@ def _ca_part(request: HttpRequest, standing: Standing, rows: list[ServerRow]) ->
 
 def outlook(operation: Operation | None, *, now: datetime) -> forecast_view.Outlook | None:
     """Return what is foreseen of an operation, None when nothing is, or nothing will happen."""
-    if operation is None or operation.is_taken_back:
+    if operation is None or operation.is_taken_back or operation.update.is_closed:
         return None
     forecast = forecast_view.of_operation(operation)
     if forecast is None:

@@ -242,3 +242,28 @@ def test_planned_retirement_has_a_time_of_day(make_operation, see, alice, now):
     at = standing.operation.retires_at
     assert f", {at:%H:%M} UTC" in said.next.more
     assert f", {at:%H:%M}" in Timeline(standing).steps()[-1].lines[0].text
+
+
+@pytest.mark.parametrize(
+    ("minutes", "say"),
+    [
+        (46, "Replication ends after the activation: Assign Now, or Postpone."),
+        (64, "Replication ends too late for the activation: Assign Now, or Postpone."),
+        (75, "Nothing. It goes on by itself."),
+    ],
+)
+def test_content_that_comes_after_the_activation_is_a_task(make_operation, see, now, minutes, say):
+    operation = make_operation("replicating", activate_at=now + timedelta(minutes=minutes))
+    operation.update.replications.missing().update(due_at=now + timedelta(minutes=60))
+
+    said, _ = see()
+
+    assert said.next.say == say
+    assert ("ps2 looks for the content at " in said.next.more) == (minutes < 75)
+
+
+def test_content_is_no_task_once_it_is_assigned(make_operation, see, now):
+    operation = make_operation("assigned", activate_at=now + timedelta(minutes=46))
+    operation.update.replications.missing().update(due_at=now + timedelta(minutes=60))
+
+    assert see()[0].next.say == "Nothing. It goes on by itself."

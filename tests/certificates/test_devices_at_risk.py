@@ -93,6 +93,14 @@ def test_nobody_is_at_risk_in_an_operation_that_is_rolled_back(client, alice, op
     assert "The update failed" not in client.get("/").text
 
 
+def test_device_that_is_retired_is_at_risk_no_more(operation, zone, now):
+    Device.objects.filter(name="silent").update(retired_at=now)
+
+    found = at_risk(Standing(zone, now=now))
+
+    assert (found.number, found.unnamed) == (1, 0)
+
+
 def test_more_are_late_than_are_known_by_name(client, alice, operation, zone, now, monkeypatch):
     monkeypatch.setattr(forecasts, "NAMED", 1)
     Device.objects.filter(name__startswith="ws-").update(last_contact_at=now - timedelta(days=20))

@@ -17,6 +17,7 @@ from devices.models import Device
 from systemupdates.models import DeviceUpdate
 from tests.certificates import building
 from zcc.ground import doorbell
+from zcc.templatetags.times import moment_text
 
 MINUTES = timedelta(minutes=1)
 DAYS = timedelta(days=1)
@@ -184,6 +185,7 @@ def test_device_just_seen_is_listed_with_the_reason(client, bob, zone, foreseen,
     row = foreseen.stragglers.get(device__name="phone2")
     row.expected_at = now + 9 * DAYS
     row.save()
+    Forecast.objects.update(starts_at=now)
     seen("phone2", now + MINUTES)
     client.force_login(bob)
 
@@ -193,6 +195,27 @@ def test_device_just_seen_is_listed_with_the_reason(client, bob, zone, foreseen,
     url = reverse("certificates:stragglers", args=[foreseen.pk])
     page = client.get(url, {"at": (now + 3 * DAYS).isoformat()}).text
     assert "It is expected again by " in page
+
+
+@pytest.mark.parametrize(
+    ("late", "said"),
+    [
+        (timedelta(seconds=5), "Seen 1 s ago. The content comes by {content}."),
+        (
+            9 * DAYS,
+            "Seen 1 s ago. The content comes by {content}; it is expected after that by {at}.",
+        ),
+    ],
+)
+def test_device_that_comes_all_the_time_waits_for_the_content(zone, foreseen, now, late, said):
+    content = now + 4 * DAYS
+    Forecast.objects.update(starts_at=content)
+    foreseen.stragglers.filter(device__name="phone2").update(expected_at=content + late)
+    seen("phone2", now + MINUTES)
+
+    found = reasons(zone, now + MINUTES + timedelta(seconds=1))["phone2"]
+
+    assert found == said.format(content=moment_text(content), at=moment_text(content + late))
 
 
 @pytest.mark.parametrize(

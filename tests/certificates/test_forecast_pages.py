@@ -13,6 +13,7 @@ from certificates.actions import forecasts, operations
 from certificates.forecast_chart import Chart, height, percent
 from certificates.models import Forecast
 from devices.models import Device
+from systemupdates import actions as updates
 from tests.certificates import building
 
 DAYS = timedelta(days=1)
@@ -201,4 +202,25 @@ def test_cancelled_operation_foresees_nothing(client, bob, fleet, make_operation
     operations.cancel(operation, by=alice, now=now)
 
     assert all('id="forecast"' in text for text in before)
+    assert not any('id="forecast"' in client.get(path).text for path in paths)
+
+
+@pytest.mark.parametrize("acts", [["baseline"], ["baseline", "delete"]])
+def test_nothing_is_foreseen_of_an_update_that_is_closed(
+    client, bob, fleet, make_operation, zone, now, acts
+):
+    operation = make_operation("overlap")
+    operation.update.device_updates.move(to="completed", by=None, at=now)
+    forecasts.make(zone, now=now)
+    before = forecast_view.of_operation(operation)
+    client.force_login(bob)
+    paths = ["/certificates/", f"/certificates/operations/{operation.pk}/"]
+    assert all('id="forecast"' in client.get(path).text for path in paths)
+
+    for act in acts:
+        operation.update.refresh_from_db()
+        getattr(updates, act)(operation.update, by=None, now=now)
+    forecasts.make(zone, now=now + DAYS)
+
+    assert forecast_view.of_operation(operation).real == before.real
     assert not any('id="forecast"' in client.get(path).text for path in paths)

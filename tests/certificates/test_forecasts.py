@@ -206,3 +206,40 @@ def test_what_was_expected_at_planning_stays_when_devices_come_and_go(
 
     assert forecast_view.of_operation(operation).total == 7
     assert planned() == before
+
+
+def test_real_date_is_only_of_a_share_that_was_reached_and_holds(
+    zone, workstations, make_operation, now
+):
+    operation = make_operation("assigned")
+    rows = DeviceUpdate.objects.filter(device__in=workstations)
+
+    def real(hours):
+        forecasts.make(zone, now=now + hours * HOUR)
+        row = forecast_view.of_operation(operation)
+        outlook = forecast_view.Outlook(row, operation, now=now + hours * HOUR)
+        return [row.real is not None for row in outlook.rows], outlook.chart.present.text
+
+    real(0)
+    rows.move(to="completed", by=None, at=now)
+    assert real(1) == ([True, False, False, False], "Now: 76 %")
+    DeviceUpdate.objects.exclude(device__in=workstations).delete()
+    assert real(2) == ([True] * 4, "Now: 100 %")
+    whole = forecast_view.of_operation(operation).really_reached(1)
+    assert now + 1.99 * HOUR < whole <= now + 2 * HOUR
+    rows.filter(device__in=workstations[:2]).update(state="assigned")
+    assert real(3) == ([True, False, False, False], "Now: 80 %")
+
+
+def test_real_curve_stays_when_ready_devices_are_ignored(zone, workstations, make_operation, now):
+    operation = make_operation("assigned")
+    rows = DeviceUpdate.objects.filter(device__in=workstations)
+    rows.move(to="completed", by=None, at=now)
+    forecasts.make(zone, now=now)
+
+    rows.filter(device__in=workstations[:8]).update(state="ignored")
+    forecasts.make(zone, now=now + HOUR)
+
+    row = forecast_view.of_operation(operation)
+    assert [number / row.total for _, number in row.real] == pytest.approx([10 / 13, 2 / 5])
+    assert [row.really_reached(share) for share in (0.5, 0.9, 1)] == [None] * 3
