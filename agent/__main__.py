@@ -261,7 +261,7 @@ def status_command(options: argparse.Namespace) -> int:
     print(f"Zone     {identity.zone}, epoch {state.epoch}")
     print(f"Key      {identity.key().hex()}")
     print(f"Roles    {', '.join(identity.roles) or 'none'}")
-    for fingerprint in trust.fingerprints(trust.current(home)):
+    for fingerprint in trust.fingerprints(trust.current(home)) or ["none"]:
         print(f"Trusts   {fingerprint}")
     print(f"Servers  {', '.join(state.servers)}")
     if state.progress is not None:

@@ -218,28 +218,47 @@ def probe(servers: Sequence[str], anchors: bytes, *, name: str = "") -> Answer:
     return call_any(servers, ask)
 
 
+class Arriving:
+    """Content as `host` sends it. What goes wrong with that is NoAnswer, nothing else is."""
+
+    def __init__(self, response: http.client.HTTPResponse, host: str) -> None:
+        self._response, self._host = response, host
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, `size` at most, none at the end. Raises NoAnswer."""
+        with _answering(self._host):
+            return self._response.read(size)
+
+
 @contextlib.contextmanager
-def content(
-    source: str, sha256: str, *, seconds: float = WHOLE_DOWNLOAD
-) -> Iterator[http.client.HTTPResponse]:
+def content(source: str, sha256: str, *, seconds: float = WHOLE_DOWNLOAD) -> Iterator[Arriving]:
     """
     Yield the content item as `source` (http://ADDRESS:PORT) sends it, within so many seconds.
 
-    Raises NoAnswer with the end of a sentence: "127.0.0.11 does not have it".
+    Raises NoAnswer with the end of a sentence: "127.0.0.11 does not have it". What its caller does
+    with the content may fail, too: that is the caller's.
     """
     try:
         parts = urlsplit(source)
         host, port = parts.hostname or "", parts.port or CONTENT_PORT
     except ValueError as error:
         raise NoAnswer(f"{source} is not an address") from error
-    try:
-        with socket.create_connection((host, port), WAIT) as plain, _at_most(seconds, plain):
+    with contextlib.ExitStack() as connected:
+        with _answering(host):
+            plain = connected.enter_context(socket.create_connection((host, port), WAIT))
+            connected.enter_context(_at_most(seconds, plain))
             connection = _on_socket(plain, host, port)
             connection.request("GET", f"/content/{sha256}", headers={"Connection": "close"})
             response = connection.getresponse()
-            if response.status != 200:
-                raise NoAnswer(f"{host} {content_reason(response.status)}")
-            yield response
+        if response.status != 200:
+            raise NoAnswer(f"{host} {content_reason(response.status)}")
+        yield Arriving(response, host)
+
+
+@contextlib.contextmanager
+def _answering(host: str) -> Iterator[None]:
+    try:
+        yield
     except (OSError, http.client.HTTPException) as error:
         raise NoAnswer(f"{host} did not answer") from error
 

@@ -15,6 +15,8 @@ from agent.faults import fault_point
 
 # How the reason of an update begins that failed because no server gave its content.
 NO_CONTENT = "No content:"
+# And how it begins if the content came and could not be kept.
+NOT_STORED = "This device could not store the content:"
 _BLOCK = 256 * 1024
 _INCOMING = "incoming-"
 
@@ -96,6 +98,11 @@ class Holder:
     def add_content(self, sha256: str, source: Source, *, size: int | None = None) -> int:
         """Copy `source` into content-repo; return its size. Raises ContentError: see `add`."""
         return add(self.path / "content-repo", sha256, source, size=size)
+
+    def not_stored(self, error: OSError) -> str:
+        """Return the sentence that says why content could not be kept here."""
+        why = (error.strerror or str(error)).rstrip(".")
+        return f"{NOT_STORED} {why} ({self.path / 'content-repo'})."
 
     def has_content(self, sha256: str) -> bool:
         """Return whether the content item is here, complete."""

@@ -10,15 +10,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from agent import VERSION, client, manifest, pem, trust
-from agent.client import NoAnswer
+from agent.client import NoAnswer, Refused
 from agent.home import SERVER_FOLDERS, Home
 from agent.manifest import ManifestError, format_time, parse_time
 from agent.state import IDENTITY, Identity, State
 
 # Left in a device's home by whoever installs the agent there: servers, key, fingerprint, name.
 PENDING = "enrol.json"
+DEVICE_PORT = "7444"  # the console's, 7443, is easily taken for it
 
 
 class EnrolmentError(Exception):
@@ -133,7 +135,17 @@ def _told_anchor(application: Application) -> bytes:
 
 
 def _fetch_anchor(server: str, context: ssl.SSLContext, expected: str) -> bytes:
-    body = client.call(server, "/device/anchors", context=context).body
+    try:
+        body = client.call(server, "/device/anchors", context=context).body
+    except Refused as error:
+        host, _, port = urlsplit(server).netloc.rpartition(":")
+        if error.status != 404 or port == DEVICE_PORT:
+            raise
+        sentence = (
+            f"{server} is not for devices: their port is {DEVICE_PORT} on every server. "
+            f"Enrol with --server https://{host}:{DEVICE_PORT}."
+        )
+        raise Refused(sentence, error.status, None) from error
     try:
         anchors = pem.split("".join(body["anchors"]).encode("ascii"))
     except (KeyError, TypeError, ValueError) as error:

@@ -29,8 +29,15 @@ def fetch(
 
     It takes at most `rate` bytes a second; None: as many as come.
 
-    Raises ContentError naming every source and what was wrong with it.
+    Raises ContentError naming every source and what was wrong with it, or what is wrong here.
     """
+    try:
+        _fetch(home, sha256, size, sources, rate)
+    except OSError as error:
+        raise ContentError(home.not_stored(error)) from error
+
+
+def _fetch(home: Home, sha256: str, size: int, sources: Sequence[str], rate: int | None) -> None:
     if home.has_content(sha256):
         return
     if not 0 <= size <= MAX_SIZE:

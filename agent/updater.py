@@ -124,7 +124,7 @@ def run(envelope: bytes, options: argparse.Namespace, *, say: Say) -> int:
     if options.check:
         say(f"It is proven. It brings the CA {package.new_anchor}.")
         return 0
-    is_device = home.read_file(IDENTITY) is not None
+    is_device = _is_device(home)
     follow = _follow_as_device if is_device else _follow_as_server
     anchors = follow(home, package, say)
     fault_point("updater-followed")
@@ -165,8 +165,8 @@ def proven(envelope: bytes, home: Home, *, fingerprint: str | None) -> Package:
 
 
 _NOT_OURS = (
-    "This tool was not made by the zone that this device belongs to. Download it again, or give "
-    "the fingerprint of the new CA with --ca-sha256."
+    "This tool was not made by the zone that this device belongs to. Download it again. If that "
+    "does not help, this device has lost the zone's key: remove its folder and enrol it again."
 )
 _NOT_OURS_ON_A_SERVER = (
     "This tool was not made by the zone whose key this server has pinned. If it is this zone's, "
@@ -176,13 +176,22 @@ _NOT_OURS_ON_A_SERVER = (
 
 def _pinned(home: Home) -> tuple[bytes, str | None]:
     """Return the zone update key that was pinned here, and the zone if that is known."""
-    if home.read_file(IDENTITY) is not None:
+    if _is_device(home):
         identity = Identity.load(home)
         return identity.key(), identity.zone
     key = home.read_file(SERVER_KEY)
-    if key is None or home.read_file(SERVER_FILE) is None:
-        raise NotEnrolled(f"There is no device or server of a zone in {home.path}.")
+    if key is None:
+        raise NotProven(_NOT_OURS_ON_A_SERVER)
     return key, None
+
+
+def _is_device(home: Home) -> bool:
+    """Whether a device is enrolled here, not a server set up. Raises NotEnrolled if neither is."""
+    if home.read_file(IDENTITY) is not None:
+        return True
+    if home.read_file(SERVER_FILE) is None:
+        raise NotEnrolled(f"There is no device or server of a zone in {home.path}.")
+    return False
 
 
 def _by_fingerprint(package: Package, expected: str) -> Package:
@@ -354,6 +363,8 @@ def _refresh(home: Home, say: Say) -> None:
         running.refresh(home)
     except (NoAnswer, Refused, AlreadyRunning) as error:
         say(f"{error} The agent tries again by itself.")
+    except ManifestError:
+        say("This device has lost the zone's key: remove its folder and enrol it again.")
     except _DAMAGED:
         say("What the agent remembers is damaged. Enrol this device again.")
     else:

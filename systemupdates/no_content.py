@@ -1,5 +1,5 @@
 """
-An update that failed because no server gave its content: by whose fault, and what mends it.
+An update that failed for want of its content: by whose fault, and what mends it.
 
 A device knows servers by their addresses; whoever reads of it knows them by their names.
 """
@@ -12,6 +12,7 @@ from systemupdates.actions import holders
 from systemupdates.models import SystemUpdate
 
 REMEDY = "Open Content replication and Replicate now, then Redeploy."
+MEND_THE_DEVICE = "On the device make space, or mend that folder, then Redeploy."
 NOBODY = (
     "No server holds the content now, so the update will fail again. If a server is only away, "
     f"start it. {REMEDY} If the content is lost everywhere, cancel the operation and begin anew."

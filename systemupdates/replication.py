@@ -4,9 +4,10 @@ How content gets to a Primary Server: plain HTTP from one that has it, named and
 A Content Satellite does the same in its agent; what it fetched it reports at its next refresh.
 """
 
+import contextlib
 import http.client
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from urllib.error import HTTPError
@@ -30,7 +31,11 @@ NOTE_EVERY = 256 * 1024  # bytes
 
 
 class NoSource(Exception):
-    """No server gave the content; the message says what each of them answered."""
+    """The content is not here: what each server answered, or why it could not be stored."""
+
+
+class _NotSent(Exception):
+    """A server broke off, or sent nothing; its cause says how."""
 
 
 def content_url(server: Device, sha256: str) -> str:
@@ -85,7 +90,8 @@ class _Counted:
         self._read = self._noted = 0
 
     def read(self, size: int, /) -> bytes:
-        block = self._source.read(size)
+        with _sending():
+            block = self._source.read(size)
         self._read += len(block)
         if self._read - self._noted >= NOTE_EVERY:
             self._noted = self._read
@@ -111,18 +117,30 @@ def bring(
     failures = []
     for server in sources:
         try:
-            with urlopen(content_url(server, update.content_sha256), timeout=TIMEOUT) as answer:
+            with _sending():
+                answer = urlopen(content_url(server, update.content_sha256), timeout=TIMEOUT)
+            with answer:
                 home.add_content(update.content_sha256, _Counted(Throttled(answer, rate), note))
             return
-        except (http.client.HTTPException, ContentError, OSError) as error:
+        except (_NotSent, ContentError) as error:
             failures.append(f"{server.name} {_why_not(error)}")
+        except OSError as error:
+            raise NoSource(home.not_stored(error)) from error
     raise NoSource(f"{NO_CONTENT} {', '.join(failures) or 'no server has it yet'}.")
 
 
-def _why_not(error: Exception) -> str:
+@contextlib.contextmanager
+def _sending() -> Iterator[None]:
+    try:
+        yield
+    except (http.client.HTTPException, OSError) as error:
+        raise _NotSent from error
+
+
+def _why_not(error: _NotSent | ContentError) -> str:
     """Return why a server gave no content, as the end of a sentence; agents say it so, too."""
-    if isinstance(error, HTTPError):
-        return content_reason(error.code)
+    if isinstance(error.__cause__, HTTPError):
+        return content_reason(error.__cause__.code)
     if isinstance(error, ContentError):
         return f"sent something else ({str(error).rstrip('.')})"
     return "did not answer"

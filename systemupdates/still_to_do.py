@@ -6,7 +6,7 @@ from devices.models import Device
 from systemupdates.models import DeviceUpdate
 from systemupdates.models.device_update import State
 from systemupdates.models.update import State as UpdateState
-from systemupdates.no_content import REMEDY
+from systemupdates.no_content import MEND_THE_DEVICE, REMEDY
 
 _TO_DO = {
     State.ASSIGNED: "It takes the update at its next refresh.",
@@ -32,7 +32,11 @@ class OpenUpdate:
             return "Its turn comes when the Primary Servers have the update."
         if row.state == State.PENDING and row.proof_problem:
             return f"It has not proven the new CA: {row.proof_problem}"
-        said = REMEDY if row.lacks_content else _TO_DO[State(row.state)]
+        said = _TO_DO[State(row.state)]
+        if row.lacks_content:
+            said = REMEDY
+        elif row.could_not_store:
+            said = MEND_THE_DEVICE
         return f"{row.reason.rstrip('.')}. {said}" if row.reason else said
 
 

@@ -21,7 +21,7 @@ from django.conf import settings
 from django.db import connections, models, router, transaction
 from django.db.models import F, Value
 
-from agent.content import NO_CONTENT
+from agent.content import NO_CONTENT, NOT_STORED
 from devices.models import Device
 from systemupdates.models.update import SystemUpdate, Wave
 
@@ -179,6 +179,11 @@ class DeviceUpdate(models.Model):
     def lacks_content(self) -> bool:
         """Whether it has failed because no server gave the content."""
         return self.state == State.FAILED and self.reason.startswith(NO_CONTENT)
+
+    @property
+    def could_not_store(self) -> bool:
+        """Whether it has failed because the content came and the device could not keep it."""
+        return self.state == State.FAILED and self.reason.startswith(NOT_STORED)
 
     @property
     def is_released(self) -> bool:

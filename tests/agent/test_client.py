@@ -1,3 +1,4 @@
+import errno
 import socket
 import ssl
 import threading
@@ -121,6 +122,28 @@ def test_content_reasons():
         source.status = 500
         assert why_not(source) == "127.0.0.1 answered with status 500"
     assert why_not(source) == "127.0.0.1 did not answer"
+
+
+def test_what_its_caller_cannot_do_with_the_content_is_not_the_servers_fault():
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with (
+        ContentServer(**{"0" * 64: b"x"}) as source,
+        pytest.raises(OSError, match="No space"),
+        client.content(source.url, "0" * 64),
+    ):
+        raise full
+
+
+def test_server_that_breaks_off_did_not_answer():
+    arriving = client.Arriving(BrokenOff(), "ps1")
+
+    with pytest.raises(NoAnswer, match="ps1 did not answer"):
+        arriving.read(1)
+
+
+class BrokenOff:
+    def read(self, size):
+        raise ConnectionResetError
 
 
 def why_not(source):

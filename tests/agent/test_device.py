@@ -172,6 +172,23 @@ def test_update_without_a_source_fails_with_each_reason_and_can_be_redeployed(
     assert server.steps() == ["download", "failed", "download", "update", "pending"]
 
 
+def test_device_that_cannot_store_the_content_says_so_and_blames_no_server(
+    make_device, server, zone, assign
+):
+    device, _ = make_device()
+    folder = device.home.path / "content-repo"
+    folder.write_bytes(b"no folder")
+    with ContentServer() as source:
+        source.items[assign([source.url])] = package(zone.old.pem, zone.new.pem)
+        turns(device, 4)
+
+    step = server.requests[-2]["steps"][0]
+    assert (step["state"], step["reason"]) == (
+        "failed",
+        f"This device could not store the content: Not a directory ({folder}).",
+    )
+
+
 @pytest.mark.parametrize("content", ["other checksum", "no zip", "other CAs"])
 def test_content_that_is_not_what_the_manifest_says_fails(
     make_device, server, zone, assign, content

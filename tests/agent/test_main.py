@@ -8,11 +8,13 @@ import time
 
 import pytest
 
-from agent import package, whereabouts
+from agent import enrol, package, trust, whereabouts
 from agent.__main__ import main
+from agent.home import Home
 from tests.agent.server import fingerprint_shown
 from tests.agent.test_serve import wait_for
 from tests.ports import free_port
+from zcc.ground import ports
 
 NAMES = ["python3.9", "python3.10", "python3.12", "python3.13"]
 
@@ -114,6 +116,25 @@ def test_enrolment_that_fails_says_why(server, zone, tmp_path, capsys, changes, 
     error = capsys.readouterr().err
     assert sentence in error
     assert error.count("\n") == 1
+
+
+def test_port_of_the_console_is_not_the_one_to_enrol_at(server, zone, tmp_path, capsys):
+    server.get = lambda path: (404, b"<h1>Not Found</h1>")
+
+    assert main(enrolment(tmp_path / "ws", server, zone)) == 5
+    assert capsys.readouterr().err == (
+        f"{server.url} is not for devices: their port is 7444 on every server. "
+        "Enrol with --server https://127.0.0.1:7444.\n"
+    )
+    assert str(ports.DEVICE_API) == enrol.DEVICE_PORT
+
+
+def test_status_of_a_device_whose_trust_was_emptied(server, zone, tmp_path, capsys):
+    main(enrolment(tmp_path / "ws", server, zone))
+    Home(tmp_path / "ws").write_file(trust.FILE, b"")
+
+    assert main(["status", f"--home={tmp_path / 'ws'}"]) == 0
+    assert "Trusts   none\n" in capsys.readouterr().out
 
 
 def test_server_that_is_not_there(server, zone, tmp_path, capsys):

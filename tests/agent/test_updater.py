@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from base64 import b64encode
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from agent import package, trust, updater
 from agent.manifest import format_time
-from agent.state import State
+from agent.state import Identity, State
 from certificates import updater_tool
 from tests.agent.zone import NOW, Authority
 from tests.ports import free_port
@@ -174,11 +176,26 @@ def test_check_only_says(crt, stranded, zone):
     assert f"It brings the CA {zone.new.sha256}." in said
 
 
-def test_folder_without_a_device_is_said(crt, home, zone):
-    code, said = crt(zone.tool(), home)
+@pytest.mark.parametrize("by_fingerprint", [False, True])
+def test_folder_without_a_device_is_said(crt, home, zone, by_fingerprint):
+    code, said = crt(zone.tool(), home, *(["--ca-sha256", zone.new.sha256] * by_fingerprint))
 
-    assert code == 1
+    assert (code, list(home.path.glob("security/trust-store/*"))) == (1, [])
     assert "There is no device or server of a zone in" in said
+
+
+def test_device_that_has_lost_the_zones_key_is_to_be_enrolled_again(crt, stranded, server, zone):
+    identity = replace(Identity.load(stranded), update_key=b64encode(b"k" * 32).decode())
+    identity.save(stranded)
+    tool = zone.tool(servers=[server.url])
+
+    _, refused = crt(tool, stranded)
+    _, followed = crt(tool, stranded, "--ca-sha256", zone.new.sha256)
+
+    assert "remove its folder and enrol it again" in refused
+    assert "remove its folder and enrol it again" in followed
+    assert f"Added the CA {zone.new.sha256}." in followed
+    assert "Nothing has changed" not in followed
 
 
 # On a server

@@ -3,6 +3,15 @@
 from django.template.loader import render_to_string
 
 
+def test_page_sends_a_device_without_the_zones_key_to_enrol_again():
+    tool = {"file_name": "crt.pyz", "operation": {}}
+
+    page = render_to_string("certificates/zenworks_setup.html", {"tool": tool})
+
+    assert "A device that has lost that key, too, enrols again: remove its folder" in page
+    assert "--ca-sha256" not in page
+
+
 def test_page_tells_how_to_join_and_what_to_compare(zone):
     page = render_to_string(
         "certificates/zenworks_setup.html",

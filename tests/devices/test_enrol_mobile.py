@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from agent import package
 from devices import mobiles
 from devices.actions import NotEnrolled
 from devices.models import Device, EnrolmentLink, Kind
@@ -36,6 +37,15 @@ def test_link_is_made_and_lets_one_mobile_in(client, alice, now, server):
     )
     with pytest.raises(NotEnrolled, match="has been used"):
         mobiles.use_link(secret, "cd" * 32, now=now)
+
+
+def test_page_says_where_the_simulated_mobile_is_to_be_run(client, alice):
+    client.force_login(alice)
+
+    page = client.post(URL, VALID).text
+
+    assert "It is not in agent.pyz" in page and ".venv/bin/python -m agent mobile enrol" in page
+    assert "mobile.py" in package.LEFT_OUT
 
 
 def test_only_a_hash_is_kept(client, alice):

@@ -1,14 +1,17 @@
 """An update that failed because no server gave its content: who it was, and what mends it."""
 
+import hashlib
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from agent.content import NOT_STORED
 from agent.home import Home
 from devices.models import Device, Kind
 from systemupdates import api, replication
-from systemupdates.models import DeviceUpdate, Replication
+from systemupdates.models import DeviceUpdate, Replication, SystemUpdate
+from tests.agent.server import ContentServer
 
 REASON = "No content: 10.0.0.1 does not have it, 10.0.0.11 did not answer."
 REMEDY = 'Open <a class="z-inline" href="/system-updates/content/">Content replication</a>'
@@ -122,3 +125,30 @@ def test_redeploy_that_changed_nothing_warns_of_nothing(client, alice, update):
     ).text
 
     assert "is not redeployed" in page and "No server holds" not in page
+
+
+def test_device_that_could_not_store_it_is_what_is_to_be_mended(client, bob, update, now):
+    row = report(update, f"{NOT_STORED} No space left on device (/home/zone/content-repo).", now)
+    client.force_login(bob)
+    pages = [f"/devices/{row.device_id}/{tab}" for tab in ("", "updates/")]
+
+    for page in [*pages, f"/system-updates/{update.pk}/devices/"]:
+        said = client.get(page).text
+        assert "On the device make space, or mend that folder, then" in said
+        assert "Replicate now" not in said
+
+
+def test_server_that_cannot_store_it_blames_no_other(update, home):
+    content = b"content"
+    SystemUpdate.objects.update(content_sha256=hashlib.sha256(content).hexdigest())
+    update.refresh_from_db()
+    (home.path / "content-repo").write_bytes(b"no folder")
+    with (
+        ContentServer(**{update.content_sha256: content}) as source,
+        pytest.MonkeyPatch.context() as at,
+    ):
+        at.setattr(replication, "content_url", lambda _, sha256: f"{source.url}/content/{sha256}")
+        with pytest.raises(replication.NoSource) as failed:
+            replication.bring(update, home=home, sources=[Device.objects.get(name="ps2")])
+
+    assert str(failed.value) == f"{NOT_STORED} Not a directory ({home.path / 'content-repo'})."

@@ -50,6 +50,16 @@ def test_silent_device_is_offered_the_tool_in_lines_to_paste(client, living):
     assert (here.home("ps1").path / "zenworks-setup" / tool.file_name).exists()
 
 
+def test_it_says_what_to_do_with_a_wrong_clock_and_without_the_zones_key(client, living):
+    living.reach("assigned")
+
+    shown = client.get(dialog(silent("ws1"))).text
+
+    assert "run the last line again with <code>--set-clock</code>" in shown
+    assert "enrols again: remove its folder" in shown
+    assert "tick <b>It replaces the device of this name</b>" in shown
+
+
 def test_server_that_does_not_report_is_not_the_one_to_fetch_it_from(client, living):
     living.reach("assigned")
     living.beat("ps1", ago=timedelta(hours=1))
