@@ -20,7 +20,7 @@ from agent.state import IDENTITY, Identity, State
 
 # Left in a device's home by whoever installs the agent there: servers, key, fingerprint, name.
 PENDING = "enrol.json"
-DEVICE_PORT = "7444"  # the console's, 7443, is easily taken for it
+DEVICE_PORT = 7444  # the console's, 7443, is easily taken for it
 
 
 class EnrolmentError(Exception):
@@ -138,9 +138,10 @@ def _fetch_anchor(server: str, context: ssl.SSLContext, expected: str) -> bytes:
     try:
         body = client.call(server, "/device/anchors", context=context).body
     except Refused as error:
-        host, _, port = urlsplit(server).netloc.rpartition(":")
-        if error.status != 404 or port == DEVICE_PORT:
+        parts = urlsplit(server)
+        if error.status != 404 or parts.port == DEVICE_PORT:
             raise
+        host = parts.netloc.removesuffix(f":{parts.port}")
         sentence = (
             f"{server} is not for devices: their port is {DEVICE_PORT} on every server. "
             f"Enrol with --server https://{host}:{DEVICE_PORT}."

@@ -14,7 +14,7 @@ _TO_DO = {
     State.UPDATING: "It puts the new CA into its trust store.",
     State.PENDING: "It trusts the new CA. It is done at its first refresh after the activation.",
     State.FAILED: "Look at the reason, mend it, and redeploy the update.",
-    State.IGNORED: "There is nothing to do: it keeps the trust it has until somebody stops ignoring it.",
+    State.IGNORED: "It keeps the trust that it has until somebody stops ignoring it.",
 }
 
 

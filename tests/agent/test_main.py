@@ -126,7 +126,7 @@ def test_port_of_the_console_is_not_the_one_to_enrol_at(server, zone, tmp_path, 
         f"{server.url} is not for devices: their port is 7444 on every server. "
         "Enrol with --server https://127.0.0.1:7444.\n"
     )
-    assert str(ports.DEVICE_API) == enrol.DEVICE_PORT
+    assert ports.DEVICE_API == enrol.DEVICE_PORT
 
 
 def test_status_of_a_device_whose_trust_was_emptied(server, zone, tmp_path, capsys):

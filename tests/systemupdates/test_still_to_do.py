@@ -31,7 +31,7 @@ def said(client, who, device):
         (None, "", "Update Assigned: Certificate update.</b> It takes the update at its next"),
         (State.PENDING, "", "It is done at its first refresh after the activation."),
         (State.FAILED, "Disk full.", "Disk full. Look at the reason, mend it, and redeploy"),
-        (State.IGNORED, "", "There is nothing to do: it keeps the trust it has until"),
+        (State.IGNORED, "", "It keeps the trust that it has until"),
     ],
 )
 def test_summary_says_what_is_still_to_do(client, bob, device, update, now, state, reason, to_do):
