@@ -116,31 +116,26 @@ _NEVER_ASKED = (
 ONLY_IGNORED = "Ignore Device is for what has not completed the update and is not ignored yet."
 
 
-def others(update: SystemUpdate, devices: Iterable[Device], *, at: datetime) -> list[Device]:
-    """Return which of the chosen devices were left as they are by what was done then."""
+def why_others_stay(update: SystemUpdate, devices: Sequence[Device], *, at: datetime) -> str:
+    """Say why chosen devices were left as they are by what was done then; nothing of none."""
     moved = set(_rows(update, devices).filter(changed_at=at).values_list("device", flat=True))
-    return [device for device in devices if device.pk not in moved]
-
-
-def why_others(update: SystemUpdate, left: Sequence[Device]) -> str:
-    """Say why these chosen devices were left as they are, beside others that were not."""
+    left = [device for device in devices if device.pk not in moved]
+    if not left:
+        return ""
     words = _words(_states(update, left), left)
     if len(left) == 1:
         return f"{left[0].name} is left as it is: {words}."
     return f"The other {len(left)} are left as they are: {words}."
 
 
-def not_asked(devices: Iterable[Device], *, at: datetime) -> list[Device]:
-    """Return which of the chosen devices were not asked to refresh then."""
-    chosen = Device.objects.filter(pk__in=listed(device.pk for device in devices))
-    asked = set(chosen.filter(refresh_asked_at=at).values_list("pk", flat=True))
-    return [device for device in devices if device.pk not in asked]
-
-
-def why_others_not_asked(update: SystemUpdate, left: Sequence[Device]) -> str:
-    """Say why these chosen devices are not asked to refresh, beside others that are."""
-    names = in_words([device.name for device in left])
-    return f"{names} {'is' if len(left) == 1 else 'are'} not. {_NEVER_ASKED}"
+def why_others_not_asked(update: SystemUpdate, devices: Sequence[Device], *, at: datetime) -> str:
+    """Say why chosen devices were not asked to refresh then; nothing of none."""
+    rows = Device.objects.filter(zone=update.zone, refresh_asked_at=at)
+    asked = set(rows.values_list("pk", flat=True))
+    left = [device.name for device in devices if device.pk not in asked]
+    if not left:
+        return ""
+    return f"{in_words(left)} {'is' if len(left) == 1 else 'are'} not. {_NEVER_ASKED}"
 
 
 def _not_retired(devices: Iterable[Device]) -> list[Device]:

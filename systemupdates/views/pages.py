@@ -141,7 +141,7 @@ class Done(NamedTuple):
     one: str
     several: str
     why_none: Callable[[SystemUpdate, Sequence[Device]], str]
-    why_others: Callable[[SystemUpdate, Sequence[Device]], str]
+    why_others: Callable[..., str]  # for the update and the devices, `at` the time it was done
     warning: Callable[[SystemUpdate], str] = lambda update: ""
 
 
@@ -149,14 +149,14 @@ REDEPLOYED = Done(
     "starts the update again at its next refresh",
     "start the update again at their next refresh",
     chosen.why_none_redeployed,
-    chosen.why_others,
+    chosen.why_others_stay,
     no_content.warning,
 )
 LEFT_OUT = Done(
     "is left out: it keeps the trust it has, until you stop ignoring it",
     "are left out: they keep the trust they have, until you stop ignoring them",
     chosen.why_none_ignored,
-    chosen.why_others,
+    chosen.why_others_stay,
 )
 ASKED = Done(
     "is asked to refresh",
@@ -198,22 +198,14 @@ def _act_on(
     said = f"{number} of {len(devices)} chosen devices {done.several}."
     if len(devices) == 1:
         said = f"{devices[0].name} {done.one}."
-    elif left := _left_as_they_are(update, devices, done, at=now):
-        said += f" {done.why_others(update, left)}"
+    elif why := done.why_others(update, devices, at=now):
+        said += f" {why}"
     if done is LEFT_OUT:
         moved = chosen.left_out(update, devices, at=now)
         said = _with_undo(request, update, said, moved)
     messages.success(request, said, extra_tags="undo" if done is LEFT_OUT else "")
     if warning := done.warning(update):
         messages.warning(request, warning)
-
-
-def _left_as_they_are(
-    update: SystemUpdate, devices: list[Device], done: Done, *, at: datetime
-) -> list[Device]:
-    if done is ASKED:
-        return chosen.not_asked(devices, at=at)
-    return chosen.others(update, devices, at=at)
 
 
 def _with_undo(
